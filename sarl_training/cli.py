@@ -1,0 +1,105 @@
+"""`sarl-train VERB ...`: parse the words, call the verb, report errors in one line. Nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import logging
+import re
+import sys
+import traceback
+
+import tyro
+
+from sarl_training import __version__
+from sarl_training.errors import ExitStatus, SarlError, UsageError
+
+VERBS = {
+    "simulate": "render contacts of a simulated fingertip with ground truth",
+    "pretrain": "pretrain an encoder without labels: pretrain sarl | byol",
+    "probe": "measure a frozen encoder with linear probes",
+    "export": "fit deployment heads and write one ONNX file for the robot",
+    "demo": "all of it, from nothing to poses on a ROS 2 topic",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit code (`errors.ExitStatus`)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    show_traceback = "--traceback" in words
+    words = [word for word in words if word != "--traceback"]
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        return _dispatch(words)
+    except SarlError as error:
+        if show_traceback:
+            traceback.print_exc()
+        print(f"sarl-train: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        print("sarl-train: interrupted; the same command with --resume goes on where it stopped", file=sys.stderr)
+        return ExitStatus.FAILED
+    except Exception as error:
+        if show_traceback:
+            traceback.print_exc()
+        print(f"sarl-train: {type(error).__name__}: {' '.join(str(error).split())}; --traceback shows where", file=sys.stderr)
+        return ExitStatus.FAILED
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return ExitStatus.DONE if words else ExitStatus.USAGE
+    if words[0] == "--version":
+        print(f"sarl-train {__version__}")
+        return ExitStatus.DONE
+    verb, *rest = words
+    if verb not in VERBS:
+        raise UsageError(f"{verb}: unknown command; choose from {', '.join(VERBS)}")
+    module = importlib.import_module(f"sarl_training.{verb}")
+    config = _parse(module, verb, rest)
+    if config is None:
+        return ExitStatus.DONE
+    module.run(config)
+    return ExitStatus.DONE
+
+
+def _parse(module: object, verb: str, words: list[str]) -> object | None:
+    """The verb's config, or None when help was asked for and shown. tyro's boxed messages become one line."""
+    parse = getattr(module, "parse", None) or (
+        lambda args: tyro.cli(getattr(module, f"{verb.capitalize()}Config"), args=args, prog=f"sarl-train {verb}")
+    )
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            return parse(words)
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            print(out.getvalue(), end="")
+            return None
+        raise UsageError(_one_line(err.getvalue() or out.getvalue()) + f"; see sarl-train {verb} --help") from None
+
+
+def _one_line(boxed: str) -> str:
+    text = re.sub(r"\x1b\[[0-9;]*m|[─-╿]", " ", boxed)
+    text = re.sub(r"-{4,}", " ", text.split("For full helptext")[0])
+    return " ".join(text.split())
+
+
+def _overview() -> str:
+    lines = [f"  {verb:<10} {text}" for verb, text in VERBS.items()]
+    return "\n".join([
+        "usage: sarl-train COMMAND [options]     (sarl-train COMMAND --help shows a command's options)",
+        "",
+        "A sense of touch for camera-in-gel fingertips: train on the workstation, publish over ROS 2.",
+        "",
+        *lines,
+        "",
+        "Exit codes: 0 done, 1 the program failed, 2 the words were wrong, 3 the data or model file was refused.",
+        "--traceback shows where an error came from.",
+    ])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

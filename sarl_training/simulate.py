@@ -1,0 +1,191 @@
+"""`sarl-train simulate`: draw contacts, render them to the sensors, write a dataset folder with ground truth.
+
+Sample i of a task is the same for a seed whatever the suite, the other tasks, the sensors or the device's batch size.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+import tyro
+from tqdm import tqdm
+
+from sarl_training.config import Device, check_image_size
+from sarl_training.contact_sheet import write_contact_sheet
+from sarl_training.dataset import DatasetWriter
+from sarl_training.device import resolve_device
+from sarl_training.errors import UsageError
+from sarl_training.run_folder import git_commit
+from sarl_training.simulation.contact import draw_exposure, draw_unit, sample_generator
+from sarl_training.simulation.render import render_contacts
+from sarl_training.simulation.sensors import SENSORS
+from sarl_training.tasks import TASKS, Task
+
+Suite = Literal["smoke", "demo", "standard", "full"]
+
+# Contacts per task. `full` has the paper's sizes (21 x 500 shapes, 7 x 500 gratings), `standard` about 10 000 contacts.
+SUITES: dict[Suite, dict[str, int]] = {
+    "smoke": {
+        "shape": 42, "grating": 28, "material": 24, "force": 40, "contact_point": 40, "edge_pose": 60, "contact": 20,
+    },
+    "demo": {"edge_pose": 2400, "contact": 300},
+    "standard": {
+        "shape": 2520, "grating": 840, "material": 1200, "force": 1500, "contact_point": 1300, "edge_pose": 2000,
+        "contact": 640,
+    },
+    "full": {
+        "shape": 10500, "grating": 3500, "material": 6000, "force": 6000, "contact_point": 5000, "edge_pose": 5000,
+        "contact": 2000,
+    },
+}  # fmt: skip
+_CPU_BATCH, _CUDA_BATCH = 8, 256  # 8 images of 224 px stay in a core's cache
+
+
+@dataclass(frozen=True)
+class SimulateConfig:
+    """Simulate contacts of a camera-in-gel fingertip and write a dataset folder (all of it simulated)."""
+
+    out: Path
+    """Dataset folder to write; must not exist."""
+    suite: Suite = "standard"
+    """How many contacts: smoke 254 (seconds), demo 2 700, standard 10 000, full 38 000 (the paper's sizes)."""
+    tasks: tuple[str, ...] = ()
+    """Tasks to simulate; all of the suite's when not given."""
+    sensors: tuple[str, ...] = ("vitactip",)
+    """Sensors that see each contact: vitactip, vitac, tactip."""
+    image_size: int = 224
+    """Side of the square images in pixels; 224 is the paper's."""
+    units: int = 16
+    """Copies of the sensor that the contacts are spread over (optics, pins, gel and light differ)."""
+    seed: int = 0
+    """Seed of the whole dataset."""
+    device: Device = "auto"
+    """Where to render."""
+    resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Go on with an interrupted dataset (`<out>.partial`)."""
+
+    def __post_init__(self) -> None:
+        suite = SUITES[self.suite]
+        for name in self.tasks:
+            if name not in suite:
+                raise UsageError(f"--tasks {name}: not in suite {self.suite}; choose from {', '.join(suite)}")
+        for name in self.sensors:
+            if name not in SENSORS:
+                raise UsageError(f"--sensors {name}: unknown sensor; choose from {', '.join(SENSORS)}")
+        check_image_size(self.image_size)
+        if self.units < 1:
+            raise UsageError(f"--units {self.units}: at least 1 is needed")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Contacts per task."""
+        suite = SUITES[self.suite]
+        return {name: count for name, count in suite.items() if name in (self.tasks or suite)}
+
+
+def run(config: SimulateConfig) -> None:
+    """Write the dataset; raises RunFailed on a full disk and leaves `<out>.partial` for --resume."""
+    device = resolve_device(config.device)
+    info = {
+        "name": config.out.name,
+        "version": 1,
+        "simulated": True,
+        "generator": {
+            "command": "sarl-train simulate",
+            "suite": config.suite,
+            "contacts": config.counts,
+            "sensors": list(config.sensors),
+            "image_size": config.image_size,
+            "units": config.units,
+            "commit": git_commit(),
+        },
+        "seed": config.seed,
+        "units": {"length": "mm", "angle": "deg", "force": "N"},
+        "licence": "MIT",
+    }
+    total = sum(config.counts.values())
+    with DatasetWriter(config.out, info, config.resume) as writer, tqdm(total=total, unit="contact", desc="simulate") as bar:
+        for name in config.counts:
+            _simulate_task(TASKS[name], config, device, writer, bar)
+    images = total * len(config.sensors)
+    print(f"{config.out}: {total} simulated contacts, {images} images of {config.image_size} px, seed {config.seed}")
+    for name in config.counts:
+        print(f"  {name}: look at {config.out / name / 'contact_sheet.png'}")
+
+
+def _simulate_task(task: Task, config: SimulateConfig, device: torch.device, writer: DatasetWriter, bar: tqdm) -> None:
+    count = config.counts[task.name]
+    split = split_names(task, count, config.seed)
+    rows: list[dict[str, object]] = []
+    sheet: dict[str, list[np.ndarray]] = {name: [] for name in config.sensors}
+    for indices, images, labels in _rendered_batches(task, config, device):
+        for sensor in config.sensors:
+            for index, image in zip(indices, images[sensor], strict=True):
+                if not writer.has_image(task.name, sensor, index):
+                    writer.add_image(task.name, sensor, index, image)
+            sheet[sensor].extend(images[sensor][: 24 - len(sheet[sensor])])
+        rows.extend(_row(task, index, split[index], label) for index, label in zip(indices, labels, strict=True))
+        bar.update(len(indices))
+    for sensor in config.sensors:
+        writer.write_labels(task.name, sensor, rows, task.class_names)
+    write_contact_sheet(writer.folder / task.name / "contact_sheet.png", task, sheet, rows)
+
+
+def _row(task: Task, index: int, split: str, labels: dict[str, object]) -> dict[str, object]:
+    name = f"{task.name}-{index:06d}"
+    return {
+        "sample_id": name, "image": f"images/{index:06d}.jpg", "latent_id": name, "group_id": name, "split": split, **labels,
+    }  # fmt: skip
+
+
+def _rendered_batches(
+    task: Task, config: SimulateConfig, device: torch.device
+) -> Iterator[tuple[range, dict[str, np.ndarray], list[dict[str, object]]]]:
+    """Batches in index order. On the CPU one thread per core renders its own batch: torch frees the interpreter lock."""
+    count = config.counts[task.name]
+    size, workers = (_CUDA_BATCH, 1) if device.type == "cuda" else (_CPU_BATCH, os.cpu_count() or 1)
+    batches = [range(first, min(first + size, count)) for first in range(0, count, size)]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            for first in range(0, len(batches), 4 * workers):
+                ahead = batches[first : first + 4 * workers]
+                results = pool.map(lambda batch: render_samples(task, batch, config, device), ahead)
+                for batch, (images, labels) in zip(ahead, results, strict=True):
+                    yield batch, images, labels
+    finally:
+        torch.set_num_threads(threads)
+
+
+def render_samples(
+    task: Task, indices: range, config: SimulateConfig, device: torch.device
+) -> tuple[dict[str, np.ndarray], list[dict[str, object]]]:
+    """Images by sensor, uint8 [B, S, S, 3], and label rows of samples `indices` of a task."""
+    generators = [sample_generator(config.seed, task.name, index) for index in indices]
+    contacts = [task.draw(rng, index) for rng, index in zip(generators, indices, strict=True)]
+    units = [draw_unit(config.seed, int(rng.integers(config.units))) for rng in generators]
+    exposures = [draw_exposure(rng) for rng in generators]
+    sensors = [SENSORS[name] for name in config.sensors]
+    images, forces = render_contacts(contacts, units, exposures, sensors, config.image_size, device)
+    return images, [dict(task.labels(contact, force)) for contact, force in zip(contacts, forces, strict=True)]
+
+
+def split_names(task: Task, count: int, seed: int) -> list[str]:
+    """Split of each contact, 70 / 15 / 15 within each class (contact i of a classification task has class i mod C)."""
+    classes = max(len(task.class_names), 1)
+    names = [""] * count
+    for first in range(min(classes, count)):
+        members = np.arange(first, count, classes)
+        sample_generator(seed, "split", task.name, first).shuffle(members)
+        train, val = round(0.70 * len(members)), round(0.85 * len(members))
+        for rank, index in enumerate(members):
+            names[index] = "train" if rank < train else "val" if rank < val else "test"
+    return names
