@@ -18,7 +18,7 @@ import tyro
 from tqdm import tqdm
 
 from sarl_training.config import Device, check_image_size
-from sarl_training.contact_sheet import write_contact_sheet
+from sarl_training.contact_sheet import COLUMNS, LINES, write_contact_sheet
 from sarl_training.dataset import DatasetWriter
 from sarl_training.device import resolve_device
 from sarl_training.errors import UsageError
@@ -130,7 +130,7 @@ def _simulate_task(task: Task, config: SimulateConfig, device: torch.device, wri
             for index, image in zip(indices, images[sensor], strict=True):
                 if not writer.has_image(task.name, sensor, index):
                     writer.add_image(task.name, sensor, index, image)
-            sheet[sensor].extend(images[sensor][: 24 - len(sheet[sensor])])
+            sheet[sensor].extend(images[sensor][: COLUMNS * LINES - len(sheet[sensor])])
         rows.extend(_row(task, index, split[index], label) for index, label in zip(indices, labels, strict=True))
         bar.update(len(indices))
     for sensor in config.sensors:

@@ -118,8 +118,9 @@ def _block(x: Tensor, y: Tensor, size: Tensor, ramp: float) -> Tensor:
 
 
 def _ball_tip(x: Tensor, y: Tensor, size: Tensor, ramp: float) -> Tensor:
-    """Spherical indenter of radius size[0] on a stem."""
-    return _ball(x * x + y * y, size[:, 0, None])
+    """Spherical indenter of radius size[0] on a stem of the same radius."""
+    squared, radius = x * x + y * y, size[:, 0, None]
+    return torch.where(squared < radius * radius, _ball(squared, radius), NOTHING_MM)
 
 
 def _plate(x: Tensor, y: Tensor, size: Tensor, ramp: float) -> Tensor:
