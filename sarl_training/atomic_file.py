@@ -7,8 +7,10 @@ from pathlib import Path
 from sarl_training.errors import RunFailed
 
 
-def write_atomically(path: Path, chunks: bytes | Iterable[bytes]) -> None:
+def write_atomically(path: Path, chunks: bytes | Iterable[bytes], *, durable: bool = False) -> None:
     """Write `chunks` to `path`; on any failure the old `path` stays and nothing is left beside it.
+
+    `durable` waits until the disk has it, so that not even a power cut leaves half a file: for checkpoints.
 
     Raises RunFailed when the file system refuses (disk full, no permission).
     """
@@ -18,6 +20,9 @@ def write_atomically(path: Path, chunks: bytes | Iterable[bytes]) -> None:
         with aside.open("wb") as file:
             for chunk in [chunks] if isinstance(chunks, bytes) else chunks:
                 file.write(chunk)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(aside, path)
     except OSError as error:
         raise RunFailed(

@@ -1,0 +1,127 @@
+"""One run on disk: config.yaml, provenance.json, metrics.jsonl, checkpoints. Whatever goes wrong, the last good checkpoint stays."""
+
+import io
+import json
+import logging
+import os
+import pickle
+import platform
+import subprocess
+import sys
+import zipfile
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from sarl_training.atomic_file import write_atomically
+from sarl_training.errors import DataRefused, RunFailed, UsageError
+
+logger = logging.getLogger(__name__)
+
+KEPT_CHECKPOINTS = 2
+UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile)
+
+
+class RunFolder:
+    """The folder given by `--out`. Nothing is created before the first file is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.config_file = self.path / "config.yaml"
+        self.metrics_file = self.path / "metrics.jsonl"
+
+    def start(self, config_yaml: str) -> None:
+        """Record the config of a new run; UsageError if the folder already holds one."""
+        if self.config_file.exists():
+            raise UsageError(f"{self.path}: already holds a run; add --resume to continue it, or choose another --out")
+        write_atomically(self.config_file, config_yaml.encode())
+
+    def recorded_config(self) -> dict[str, Any]:
+        """The config of the run in this folder; UsageError if there is none."""
+        try:
+            values = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise UsageError(f"{self.path}: no run to resume (no config.yaml); leave --resume out to start one") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise DataRefused(f"{self.config_file}: cannot be read as YAML ({str(error).splitlines()[0]}); start a new run") from error
+        if not isinstance(values, dict):
+            raise DataRefused(f"{self.config_file}: holds no settings; start a new run")
+        return values
+
+    def write_json(self, name: str, values: dict[str, Any]) -> None:
+        """Write a JSON file into the folder, atomically."""
+        write_atomically(self.path / name, (json.dumps(values, indent=2) + "\n").encode())
+
+    def log(self, values: dict[str, Any]) -> None:
+        """Append one line to metrics.jsonl."""
+        try:
+            with self.metrics_file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(values) + "\n")
+        except OSError as error:
+            raise RunFailed(f"{self.metrics_file}: could not be written ({error.strerror or error}); free some space and run again with --resume") from error
+
+    def forget_metrics_after(self, step: int) -> None:
+        """Drop the lines of metrics.jsonl that a resumed run is going to write again."""
+        if not self.metrics_file.exists():
+            return
+        kept = []
+        for line in self.metrics_file.read_text(encoding="utf-8").splitlines():
+            try:
+                values = json.loads(line)
+            except ValueError:
+                continue  # the line that the interruption cut
+            if values["step"] <= step:
+                kept.append(line + "\n")
+        write_atomically(self.metrics_file, "".join(kept).encode())
+
+    def save_checkpoint(self, step: int, state: dict[str, Any]) -> Path:
+        """Write the state after `step` steps whole, then drop all but the newest two."""
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        path = self.path / "checkpoints" / f"step_{step:08d}.pt"
+        write_atomically(path, [buffer.getbuffer()], durable=True)
+        for old in self._checkpoints()[KEPT_CHECKPOINTS:]:
+            old.unlink()
+        return path
+
+    def load_checkpoint(self, device: torch.device) -> dict[str, Any] | None:
+        """The newest readable state, None if the run has written none yet. An unreadable one is named and the one before it used."""
+        files = self._checkpoints()
+        for path in files:
+            try:
+                return torch.load(path, map_location=device, weights_only=True)
+            except UNREADABLE as error:
+                logger.warning("%s: not a whole checkpoint (%s); trying the one before it", path, type(error).__name__)
+        if files:
+            raise DataRefused(f"{self.path / 'checkpoints'}: none of {len(files)} checkpoints can be read; start a new run in another --out")
+        return None
+
+    def _checkpoints(self) -> list[Path]:
+        """Newest first."""
+        return sorted((self.path / "checkpoints").glob("step_*.pt"), reverse=True)
+
+
+def provenance() -> dict[str, Any]:
+    """Where and with what a run was made."""
+    return {
+        "command": " ".join(["sarl-train", *sys.argv[1:]]),
+        "commit": git_commit(),
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
+    }
+
+
+def git_commit() -> str:
+    """Commit of the checkout that this code runs from, with `+changes` where tracked files differ from it; `unknown` outside one."""
+    here = Path(__file__).parent
+    try:
+        commit = subprocess.run(["git", "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run(["git", "-C", here, "status", "--porcelain", "-uno", "."], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit + ("+changes" if changed.strip() else "")
