@@ -1,0 +1,95 @@
+"""Start the perception node for one sensor.
+
+    ros2 launch sarl_perception vitactip.launch.py image_topic:=/camera/image_raw namespace:=left_tip
+
+An argument left empty keeps the value of `params_file`.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ament_index_python.packages import get_package_share_directory
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription
+
+SHARE = Path(get_package_share_directory("sarl_perception"))
+FAST_DDS_PROFILE = str(SHARE / "config" / "fastdds_large_frames.xml")
+BOOLEANS = {"true": True, "false": False}
+
+ARGUMENTS = [
+    DeclareLaunchArgument(
+        "model",
+        default_value="",
+        description="Model: a name in the package's models folder, an absolute path, ~/path or package://package/path",
+    ),
+    DeclareLaunchArgument(
+        "params_file",
+        default_value=str(SHARE / "config" / "perception.yaml"),
+        description="YAML file with the node's parameters",
+    ),
+    DeclareLaunchArgument("image_topic", default_value="image_raw", description="Topic of the camera's images"),
+    DeclareLaunchArgument(
+        "image_transport",
+        default_value="",
+        choices=["", "raw", "compressed"],
+        description="raw: sensor_msgs/Image on image_topic; compressed: jpeg or png on image_topic/compressed",
+    ),
+    DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node: one per sensor"),
+    DeclareLaunchArgument("frame_id", default_value="", description="Frame of every output, instead of the model's"),
+    DeclareLaunchArgument(
+        "providers", default_value="", description="onnxruntime execution providers by preference, separated by commas"
+    ),
+    DeclareLaunchArgument(
+        "autostart", default_value="", choices=["", *BOOLEANS], description="Configure and activate at start"
+    ),
+    DeclareLaunchArgument(
+        "log_level", default_value="info", choices=["debug", "info", "warn", "error", "fatal"], description="Log level"
+    ),
+    DeclareLaunchArgument(
+        "use_sim_time", default_value="false", choices=list(BOOLEANS), description="Follow /clock (bag replay)"
+    ),
+]
+
+
+def perception_node(context: LaunchContext) -> list[Node]:
+    """The node, with the parameters of `params_file` and, over them, the arguments that were given."""
+    given = {name: value for name, value in context.launch_configurations.items() if value}
+    params_file = Path(given["params_file"]).expanduser()
+    if not params_file.is_file():
+        raise RuntimeError(f"params_file: no such file {params_file}")
+    parameters: dict[str, Any] = {
+        name: given[name] for name in ("model", "image_transport", "frame_id") if name in given
+    }
+    if "providers" in given:
+        parameters["providers"] = [provider.strip() for provider in given["providers"].split(",")]
+    for name in ("autostart", "use_sim_time"):
+        if name in given:
+            parameters[name] = BOOLEANS[given[name]]
+    topic = given["image_topic"]
+    return [
+        Node(
+            package="sarl_perception",
+            executable="perception_node",
+            namespace=given.get("namespace", ""),
+            parameters=[str(params_file), parameters],
+            remappings=[("image_raw", topic), ("image_raw/compressed", f"{topic}/compressed")],
+            ros_arguments=["--log-level", given["log_level"]],
+            output="screen",
+        )
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    # The second name is that of Fast DDS before 3.0 (Jazzy). A profile of the user's own is kept.
+    names = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+    profile = [] if any(name in os.environ for name in names) else names
+    return LaunchDescription(
+        [
+            *ARGUMENTS,
+            *(SetEnvironmentVariable(name, FAST_DDS_PROFILE) for name in profile),
+            OpaqueFunction(function=perception_node),
+        ]
+    )

@@ -1,0 +1,134 @@
+"""Run the perception node, the simulated camera and the recorder as separate processes and write what came of it.
+
+    ros2_ws/env.sh python -m sarl_demo.measure --model model.onnx --data runs/data --out runs/ros.json
+
+The processes talk over DDS on this machine only, on a ROS domain of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+STOP_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 60.0
+DOMAINS = range(1, 100)
+
+
+class RunFailed(RuntimeError):
+    """One of the processes failed; one line that names its log."""
+
+
+def measure(
+    *, model: Path, data: Path, out: Path, frames: int, rate: float, width: int, height: int, parameters: list[str]
+) -> dict[str, float | None]:
+    """Summary of one run (also written to `out`); logs of the processes lie beside it. Raises `RunFailed`."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    environment = {
+        **os.environ,
+        "ROS_DOMAIN_ID": str(free_domain()),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "PYTHONUNBUFFERED": "1",
+    }
+    node = ["sarl_perception.perception_node", *_parameters([f"model:={model.absolute()}", *parameters])]
+    camera = [
+        "sarl_demo.simulated_camera",
+        *_parameters(
+            [
+                f"dataset:={data.absolute()}",
+                f"count:={frames}",
+                f"rate:={float(rate)}",
+                f"width:={width}",
+                f"height:={height}",
+                "wait_for:=all",
+            ]
+        ),
+    ]
+    recorder = ["sarl_demo.recorder", "--out", str(out), "--patience", str(START_TIMEOUT_S)]
+    out.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        for module in (node, camera):
+            stack.enter_context(_running(module, environment, out))
+        listener = stack.enter_context(_running(recorder, environment, out))
+        status = listener.wait(timeout=2 * START_TIMEOUT_S + frames / rate)
+    if status != 0:
+        raise RunFailed(f"nothing was recorded: see {', '.join(str(log) for log in sorted(out.parent.glob('*.log')))}")
+    return json.loads(out.read_text(encoding="utf-8"))
+
+
+def free_domain() -> int:
+    """A ROS domain whose discovery port nobody on this machine holds."""
+    domains = list(DOMAINS)
+    random.SystemRandom().shuffle(domains)
+    for domain in domains:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(("", 7400 + 250 * domain))
+            except OSError:
+                continue
+            return domain
+    raise RunFailed("every ROS domain on this machine is in use: set one free")
+
+
+@contextmanager
+def _running(module: list[str], environment: dict[str, str], out: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A module as a process, its output in `<out folder>/<module>.log`; stopped with SIGINT at the end."""
+    log = out.parent / f"{module[0].rpartition('.')[2]}.log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *module], env=environment, stdout=file, stderr=subprocess.STDOUT
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+            try:
+                process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _parameters(assignments: list[str]) -> list[str]:
+    return ["--ros-args", *(word for assignment in assignments for word in ("-p", assignment))]
+
+
+def main() -> int:
+    """Command line of `measure`."""
+    parser = argparse.ArgumentParser(
+        prog="measure", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", type=Path, required=True, help="ONNX file written by sarl-train export")
+    parser.add_argument("--data", type=Path, required=True, help="dataset folder; its test split is replayed")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write; logs lie beside it")
+    parser.add_argument("--frames", type=int, default=300, help="frames to send")
+    parser.add_argument("--rate", type=float, default=30.0, help="frames per second")
+    parser.add_argument("--width", type=int, default=640, help="frame width, pixels")
+    parser.add_argument("--height", type=int, default=480, help="frame height, pixels")
+    parser.add_argument(
+        "--parameter", action="append", default=[], metavar="NAME:=VALUE", help="parameter of the node; may be repeated"
+    )
+    options = vars(parser.parse_args())
+    options["parameters"] = options.pop("parameter")
+    try:
+        print(json.dumps(measure(**options), indent=2))
+    except (RunFailed, subprocess.TimeoutExpired) as error:
+        print(f"measure: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,198 @@
+"""The contract inside a model file (`models/CONTRACT.md`), checked field by field: no schema library on the robot."""
+
+from __future__ import annotations
+
+import json
+import re
+import reprlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+VERSION = 1
+METADATA_KEY = "sarl_contract"
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+FRAME = re.compile(r"[A-Za-z][A-Za-z0-9_/]*")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+COMMIT = re.compile(r"[0-9a-f]{7,64}(-dirty)?|unknown")
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})?)?")
+
+# kind of a geometric output: (axes, unit of each axis)
+GEOMETRY = {
+    "edge_pose": (["x", "z", "theta"], ["m", "m", "rad"]),
+    "point": (["x", "y", "z"], ["m", "m", "m"]),
+    "wrench": (["fx", "fy", "fz"], ["N", "N", "N"]),
+}
+CLASSES = ("classification", "contact")
+
+
+class ModelRefused(ValueError):
+    """The model file cannot be used here; the message is one line that says why and what would be right."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """One head: `axes`, `unit`, `frame` and `covariance` are empty for classes, `class_names` for geometry."""
+
+    name: str
+    kind: str
+    validation_error: tuple[float, ...]
+    axes: tuple[str, ...] = ()
+    unit: tuple[str, ...] = ()
+    frame: str = ""
+    covariance: str = ""
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one sample's value."""
+        return (len(self.axes or self.class_names),)
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a model promises: sensor, input size in pixels, sensor frame, outputs by name, and where it came from."""
+
+    sensor: str
+    height: int
+    width: int
+    frame: str
+    outputs: dict[str, Output]
+    provenance: dict[str, Any]
+
+    def of_kind(self, kind: str) -> list[Output]:
+        """Outputs of one kind, in the file's order."""
+        return [output for output in self.outputs.values() if output.kind == kind]
+
+
+def parse_contract(text: str) -> Contract:
+    """Contract from the JSON text in the model's metadata; `ModelRefused` names the first field that is wrong."""
+    try:
+        raw = json.loads(text)
+    except ValueError as error:
+        raise ModelRefused(f"contract is not JSON: {error}") from error
+    fields = _Fields("contract", raw, ["version", "sensor", "image", "frame", "outputs", "provenance"])
+    fields.check("version", lambda value: type(value) is int and value == VERSION, f"{VERSION}: export the model again")
+    image = _Fields("contract.image", fields.raw["image"], ["height", "width", "encoding"])
+    for side in ("height", "width"):
+        image.check(side, lambda value: type(value) is int and 16 <= value <= 4096, "a whole number, 16 to 4096 pixels")
+    image.check("encoding", lambda value: value == "rgb8", "'rgb8'")
+    return Contract(
+        sensor=fields.text("sensor", NAME),
+        height=image.raw["height"],
+        width=image.raw["width"],
+        frame=fields.text("frame", FRAME),
+        outputs=_parse_outputs(fields.raw["outputs"]),
+        provenance=_parse_provenance(fields.raw["provenance"]),
+    )
+
+
+def _parse_outputs(raw: Any) -> dict[str, Output]:
+    if not isinstance(raw, list) or not raw:
+        raise ModelRefused("contract.outputs: expected a list with at least one output")
+    outputs: dict[str, Output] = {}
+    for index, entry in enumerate(raw):
+        output = _parse_output(f"contract.outputs[{index}]", entry)
+        if output.name in outputs:
+            raise ModelRefused(f"contract.outputs[{index}].name: {output.name!r} appears twice")
+        outputs[output.name] = output
+    return outputs
+
+
+def _parse_output(where: str, raw: Any) -> Output:
+    kind = raw.get("kind") if isinstance(raw, dict) else None
+    if isinstance(kind, str) and kind in GEOMETRY:
+        return _parse_geometry(where, raw, kind)
+    if isinstance(kind, str) and kind in CLASSES:
+        return _parse_classes(where, raw, kind)
+    raise ModelRefused(f"{where}.kind: {reprlib.repr(kind)}; known: {', '.join([*GEOMETRY, *CLASSES])}")
+
+
+def _parse_geometry(where: str, raw: dict[str, Any], kind: str) -> Output:
+    axes, unit = GEOMETRY[kind]
+    fields = _Fields(where, raw, ["name", "kind", "axes", "unit", "frame", "covariance", "validation_error"])
+    name = fields.text("name", NAME)
+    fields.check("axes", lambda value: value == axes, str(axes))
+    fields.check("unit", lambda value: value == unit, str(unit))
+    fields.check("covariance", lambda value: value == f"{name}_covariance", f"'{name}_covariance'")
+    return Output(
+        name=name,
+        kind=kind,
+        validation_error=fields.errors(len(axes)),
+        axes=tuple(axes),
+        unit=tuple(unit),
+        frame=fields.text("frame", FRAME),
+        covariance=raw["covariance"],
+    )
+
+
+def _parse_classes(where: str, raw: dict[str, Any], kind: str) -> Output:
+    fields = _Fields(where, raw, ["name", "kind", "class_names", "validation_error"])
+    if kind == "contact":
+        fields.check("class_names", lambda value: value == ["contact"], "['contact']")
+    else:
+        fields.check("class_names", _are_class_names, "at least two different names")
+    names = tuple(raw["class_names"])
+    return Output(fields.text("name", NAME), kind, fields.errors(1), class_names=names)
+
+
+def _are_class_names(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) >= 2
+        and all(isinstance(name, str) and name for name in value)
+        and len(set(value)) == len(value)
+    )
+
+
+def _parse_provenance(raw: Any) -> dict[str, Any]:
+    texts = ["method", "run", "dataset"]
+    hashes = ["config_sha256", "data_sha256"]
+    fields = _Fields("contract.provenance", raw, [*texts, *hashes, "commit", "simulated", "created"])
+    for name in texts:
+        fields.check(name, lambda value: isinstance(value, str) and value != "", "a text")
+    for name in hashes:
+        fields.text(name, SHA256)
+    fields.text("commit", COMMIT)
+    fields.text("created", DATE)
+    fields.check("simulated", lambda value: isinstance(value, bool), "true or false")
+    return raw
+
+
+class _Fields:
+    """One JSON object of the contract, with exactly the given keys, and checks that name the field they refuse."""
+
+    def __init__(self, where: str, raw: Any, keys: list[str]) -> None:
+        if not isinstance(raw, dict):
+            raise ModelRefused(f"{where}: expected an object with {', '.join(keys)}")
+        for key in keys:
+            if key not in raw:
+                raise ModelRefused(f"{where}.{key}: missing")
+        for key in raw:
+            if key not in keys:
+                raise ModelRefused(f"{where}.{key}: unknown field; known: {', '.join(keys)}")
+        self.where = where
+        self.raw = raw
+
+    def check(self, key: str, is_allowed: Callable[[Any], bool], allowed: str) -> None:
+        if not is_allowed(self.raw[key]):
+            raise ModelRefused(f"{self.where}.{key}: {reprlib.repr(self.raw[key])}; allowed: {allowed}")
+
+    def text(self, key: str, pattern: re.Pattern[str]) -> str:
+        self.check(
+            key, lambda value: isinstance(value, str) and pattern.fullmatch(value), f"text like {pattern.pattern}"
+        )
+        return self.raw[key]
+
+    def errors(self, count: int) -> tuple[float, ...]:
+        self.check(
+            "validation_error",
+            lambda value: isinstance(value, list) and len(value) == count and all(_is_error(item) for item in value),
+            f"{count} number(s), 0 or more",
+        )
+        return tuple(float(item) for item in self.raw["validation_error"])
+
+
+def _is_error(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")

@@ -1,0 +1,205 @@
+"""The tactile model without ROS: RGB image in, named estimates in SI units out.
+
+    estimate = TactileEstimator("models/vitactip_sim.onnx").estimate(rgb)
+    x_m, z_m, theta_rad = estimate["edge_pose"]
+
+A model is refused unless its file, contract and tensors agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+
+from sarl_perception.contract import METADATA_KEY, Contract, ModelRefused, Output, parse_contract
+
+INPUT = "image"
+WARM_UP_RUNS = 3
+
+Region = tuple[int, int, int, int]
+
+
+class InferenceFailed(RuntimeError):
+    """The model could not answer this image; one line that says why."""
+
+
+class Estimate(Mapping[str, np.ndarray]):
+    """What the model says about one image: output name -> float64 values in SI units.
+
+    Keys are the outputs of the contract (`edge_pose` [3], `material_probabilities` [K], ...) and their covariances
+    (`edge_pose_covariance` [3, 3]).
+    """
+
+    def __init__(self, contract: Contract, values: dict[str, np.ndarray]) -> None:
+        self.contract = contract
+        self._values = values
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @property
+    def contact_probability(self) -> float | None:
+        """Probability that the sensor touches something; None when the model has no contact head."""
+        contact = self.contract.of_kind("contact")
+        return float(self[contact[0].name][0]) if contact else None
+
+    def covariance(self, name: str) -> np.ndarray:
+        """3x3 covariance of a geometric output, in its axes' units."""
+        return self[self.contract.outputs[name].covariance]
+
+    def classes(self, name: str) -> dict[str, float]:
+        """Class name -> probability of a classification output, in the model's order."""
+        return dict(zip(self.contract.outputs[name].class_names, self[name].tolist(), strict=True))
+
+
+class TactileEstimator:
+    """A model file, checked against its contract and ready to run.
+
+    `providers` is a preference list of onnxruntime execution providers, `region` the (x, y, width, height) of the
+    sensor in the camera image in pixels (default: the largest centred square), `sensor` the only sensor accepted
+    (default: any), `threads` the cap on CPU threads. Raises `ModelRefused`.
+    """
+
+    def __init__(
+        self,
+        model_path: str | Path,
+        *,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+        region: Region | None = None,
+        sensor: str | None = None,
+        threads: int = 2,
+    ) -> None:
+        self.model_path = Path(model_path)
+        self.region = region
+        self._session = _open_session(self.model_path, providers, threads)
+        self.contract = _read_contract(self.model_path, self._session)
+        if sensor is not None and sensor != self.contract.sensor:
+            raise ModelRefused(f"{self.model_path}: made for sensor {self.contract.sensor!r}, this is {sensor!r}")
+        _check_tensors(self.model_path, self._session, self.contract)
+        self._names = [
+            name for output in self.contract.outputs.values() for name in (output.name, output.covariance) if name
+        ]
+
+    @property
+    def provider(self) -> str:
+        """The execution provider in use: the first preference that onnxruntime could start."""
+        return self._session.get_providers()[0]
+
+    def warm_up(self) -> None:
+        """Run a few blank images: the first run of a session is many times slower than the rest."""
+        blank = np.zeros((self.contract.height, self.contract.width, 3), np.uint8)
+        for _ in range(WARM_UP_RUNS):
+            self.estimate(blank)
+
+    def estimate(self, rgb: np.ndarray) -> Estimate:
+        """Estimate from a uint8 [H, W, 3] RGB image of any size.
+
+        Raises `ValueError` for another array or a region outside the image, `InferenceFailed` when the model fails.
+        """
+        if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
+            raise ValueError(f"image is {rgb.dtype} {rgb.shape}; expected uint8 (height, width, 3)")
+        image = resize(crop(rgb, self.region), self.contract.width, self.contract.height)
+        try:
+            arrays = self._session.run(self._names, {INPUT: image[None]})
+        except Exception as error:  # onnxruntime's errors share no base class
+            raise InferenceFailed(f"{self.model_path}: {_one_line(error)}") from error
+        values = {name: array[0].astype(np.float64) for name, array in zip(self._names, arrays, strict=True)}
+        for name, value in values.items():
+            if not np.isfinite(value).all():
+                raise InferenceFailed(f"{self.model_path}: output {name!r} is not finite")
+        return Estimate(self.contract, values)
+
+
+def centred_square(height: int, width: int) -> Region:
+    """Largest centred square (x, y, width, height) of an image."""
+    side = min(height, width)
+    return (width - side) // 2, (height - side) // 2, side, side
+
+
+def crop(rgb: np.ndarray, region: Region | None) -> np.ndarray:
+    """View of the region of interest; the largest centred square when None."""
+    x, y, width, height = region or centred_square(*rgb.shape[:2])
+    if min(x, y) < 0 or min(width, height) < 1 or x + width > rgb.shape[1] or y + height > rgb.shape[0]:
+        raise ValueError(
+            f"region x={x} y={y} width={width} height={height} is not inside the {rgb.shape[1]}x{rgb.shape[0]} image"
+        )
+    return rgb[y : y + height, x : x + width]
+
+
+def resize(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Contiguous [height, width, 3] image: area average when shrinking, bilinear when growing, as in training."""
+    if rgb.shape[:2] == (height, width):
+        return np.ascontiguousarray(rgb)
+    shrinking = rgb.shape[0] * rgb.shape[1] > width * height
+    interpolation = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    if rgb.strides[2] < 0:  # a BGR image seen backwards: OpenCV would copy all of it, so turn the small result instead
+        return np.ascontiguousarray(cv2.resize(rgb[..., ::-1], (width, height), interpolation=interpolation)[..., ::-1])
+    return cv2.resize(rgb, (width, height), interpolation=interpolation)
+
+
+def _open_session(path: Path, providers: Sequence[str], threads: int) -> onnxruntime.InferenceSession:
+    if not path.is_file():
+        raise ModelRefused(f"{path}: no such model file")
+    available = onnxruntime.get_available_providers()
+    usable = [name for name in providers if name in available]
+    if not usable:
+        raise ModelRefused(f"providers {list(providers)}: none is installed; available: {', '.join(available)}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads must not eat a core
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=usable)
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise ModelRefused(f"{path}: not a readable ONNX model: {_one_line(error)}") from error
+
+
+def _read_contract(path: Path, session: onnxruntime.InferenceSession) -> Contract:
+    metadata = session.get_modelmeta().custom_metadata_map
+    if METADATA_KEY not in metadata:
+        raise ModelRefused(f"{path}: no {METADATA_KEY!r} in its metadata; use a model written by sarl-train export")
+    try:
+        return parse_contract(metadata[METADATA_KEY])
+    except ModelRefused as error:
+        raise ModelRefused(f"{path}: {error}") from error
+
+
+def _check_tensors(path: Path, session: onnxruntime.InferenceSession, contract: Contract) -> None:
+    """Refuse a graph whose input or outputs are not what its contract says."""
+    inputs = {node.name: node for node in session.get_inputs()}
+    if set(inputs) != {INPUT}:
+        raise ModelRefused(f"{path}: inputs {sorted(inputs)}; expected only {INPUT!r}")
+    _check_tensor(path, inputs[INPUT], "tensor(uint8)", (contract.height, contract.width, 3))
+    outputs = {node.name: node for node in session.get_outputs()}
+    for name, shape in _expected_outputs(contract.outputs.values()):
+        if name not in outputs:
+            raise ModelRefused(f"{path}: no output {name!r}, which its contract names; it has {sorted(outputs)}")
+        _check_tensor(path, outputs[name], "tensor(float)", shape)
+
+
+def _expected_outputs(outputs: Sequence[Output]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    for output in outputs:
+        yield output.name, output.shape
+        if output.covariance:
+            yield output.covariance, output.shape * 2
+
+
+def _check_tensor(path: Path, node: onnxruntime.NodeArg, kind: str, shape: tuple[int, ...]) -> None:
+    batch, *rest = node.shape if node.shape else [None]
+    if node.type != kind or isinstance(batch, int) or rest != list(shape):
+        raise ModelRefused(f"{path}: {node.name!r} is {node.type} {node.shape}; expected {kind} {['N', *shape]}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

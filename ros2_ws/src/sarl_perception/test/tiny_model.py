@@ -1,0 +1,149 @@
+"""Writes tiny models with the contract of a real one, in milliseconds and without PyTorch: for tests of every part."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+SIZE = 32
+MATERIALS = ["felt", "glass", "wood"]
+
+
+def contract(size: int = SIZE) -> dict[str, Any]:
+    """A valid contract with one output of every kind; change the copy as a test needs."""
+    return {
+        "version": 1,
+        "sensor": "vitactip",
+        "image": {"height": size, "width": size, "encoding": "rgb8"},
+        "frame": "vitactip_tip",
+        "outputs": [
+            _geometry("edge_pose", "edge_pose", ["x", "z", "theta"], ["m", "m", "rad"]),
+            _geometry("contact_point", "point", ["x", "y", "z"], ["m", "m", "m"]),
+            _geometry("force", "wrench", ["fx", "fy", "fz"], ["N", "N", "N"]),
+            {
+                "name": "material_probabilities",
+                "kind": "classification",
+                "class_names": list(MATERIALS),
+                "validation_error": [0.1],
+            },
+            {"name": "contact_probability", "kind": "contact", "class_names": ["contact"], "validation_error": [0.01]},
+        ],
+        "provenance": {
+            "method": "sarl",
+            "run": "tiny",
+            "commit": "0123456789ab",
+            "config_sha256": "a" * 64,
+            "data_sha256": "b" * 64,
+            "simulated": True,
+            "created": "2026-01-31",
+            "dataset": "tiny",
+        },
+    }
+
+
+def _geometry(name: str, kind: str, axes: list[str], unit: list[str]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "kind": kind,
+        "axes": axes,
+        "unit": unit,
+        "frame": "vitactip_tip",
+        "covariance": f"{name}_covariance",
+        "validation_error": [1e-4, 1e-4, 2e-2],
+    }
+
+
+VALUES = {
+    "edge_pose": [0.001, 0.002, 0.5],
+    "contact_point": [0.001, -0.002, 0.003],
+    "force": [0.1, -0.2, -1.5],
+    "material_probabilities": [0.2, 0.7, 0.1],
+    "contact_probability": [0.9],
+}
+"""What `write_model` answers at mean brightness 0; the first value of each output grows by brightness * GAIN."""
+
+GAIN = {"edge_pose": 1e-3}
+VARIANCES = [1e-8, 4e-8, 1e-4]
+
+
+def write_model(
+    path: Path,
+    *,
+    size: int = SIZE,
+    values: dict[str, list[float]] | None = None,
+    metadata: dict[str, Any] | str | None = None,
+    outputs: list[str] | None = None,
+    with_metadata: bool = True,
+) -> Path:
+    """Write a model whose outputs are constants plus a gain on the image's mean brightness (0 to 1).
+
+    `outputs` keeps only these heads; `metadata` replaces the contract (a dict, or any text).
+    """
+    described = contract(size)
+    if outputs is not None:
+        described["outputs"] = [entry for entry in described["outputs"] if entry["name"] in outputs]
+    graph = _graph(size, described["outputs"], {**VALUES, **(values or {})})
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    if with_metadata:
+        text = metadata if isinstance(metadata, str) else json.dumps(metadata or described)
+        helper.set_model_props(model, {"sarl_contract": text})
+    onnx.save(model, str(path))
+    return path
+
+
+def changed(change: dict[str, Any]) -> dict[str, Any]:
+    """The valid contract with some fields replaced: {"image.height": 7}; the value DELETE removes the field."""
+    result = copy.deepcopy(contract())
+    for where, value in change.items():
+        *parents, last = [int(step) if step.isdigit() else step for step in where.split(".")]
+        target = result
+        for step in parents:
+            target = target[step]
+        if value is DELETE:
+            del target[last]
+        else:
+            target[last] = value
+    return result
+
+
+DELETE = object()
+
+
+def _graph(size: int, outputs: list[dict[str, Any]], values: dict[str, list[float]]) -> onnx.GraphProto:
+    """mean brightness -> constant + gain * brightness, one branch per output."""
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "per_level"], ["brightness_N"]),
+        helper.make_node("Unsqueeze", ["brightness_N", "one"], ["brightness"]),
+    ]
+    constants = {"per_level": np.array(1 / 255, np.float32), "one": np.array([1], np.int64)}
+    results = []
+    for entry in outputs:
+        name, value = entry["name"], np.array(values[entry["name"]], np.float32)
+        gain = np.zeros_like(value)
+        gain[0] = GAIN.get(name, 0.0)
+        constants[f"{name}_gain"], constants[f"{name}_value"] = gain[None], value[None]
+        nodes += [
+            helper.make_node("MatMul", ["brightness", f"{name}_gain"], [f"{name}_change"]),
+            helper.make_node("Add", [f"{name}_change", f"{name}_value"], [name]),
+        ]
+        results.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", len(value)]))
+        if "covariance" in entry:
+            constants[f"{name}_spread"] = np.diag(VARIANCES).astype(np.float32)[None]
+            constants[f"{name}_zero"] = np.zeros((1, 1), np.float32)
+            nodes += [
+                helper.make_node("MatMul", ["brightness", f"{name}_zero"], [f"{name}_none"]),
+                helper.make_node("Unsqueeze", [f"{name}_none", "one"], [f"{name}_none3"]),
+                helper.make_node("Add", [f"{name}_none3", f"{name}_spread"], [entry["covariance"]]),
+            ]
+            results.append(helper.make_tensor_value_info(entry["covariance"], TensorProto.FLOAT, ["N", 3, 3]))
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", size, size, 3])
+    initialisers = [numpy_helper.from_array(array, key) for key, array in constants.items()]
+    return helper.make_graph(nodes, "tiny", [image], results, initialisers)
