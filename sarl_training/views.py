@@ -124,8 +124,8 @@ def _resample(images_BHWC: Tensor, to_source_B23: Tensor, size: int) -> Tensor:
     rows_BSH = _triangle(to_source_B23[:, 1, 1], to_source_B23[:, 1, 2], height, size)
     columns_BSW = _triangle(to_source_B23[:, 0, 0], to_source_B23[:, 0, 2], width, size)
     x_BSWC = (rows_BSH @ images_BHWC.float().view(batch, height, width * 3)).view(batch, size, width, 3)
-    x_BSSC = columns_BSW.unsqueeze(1) @ x_BSWC
-    return x_BSSC.permute(0, 3, 1, 2).contiguous().mul_(1 / 255)
+    x_BRW = x_BSWC.permute(0, 3, 1, 2).reshape(batch, 3 * size, width)
+    return (x_BRW @ columns_BSW.mT).view(batch, 3, size, size).mul_(1 / 255)
 
 
 def _triangle(scale_B: Tensor, offset_B: Tensor, source: int, size: int) -> Tensor:
@@ -156,7 +156,9 @@ def _blur(x_BCHW: Tensor, on_B: Tensor, sigma_B: Tensor) -> Tensor:
     distance_SS = (torch.arange(size, device=x_BCHW.device)[:, None] - torch.arange(size, device=x_BCHW.device)).abs()
     weights_BSS = torch.exp(-0.5 * (distance_SS / sigma_B[:, None, None]).square()) * (distance_SS <= max(1, round(BLUR_KERNEL * size / BLUR_REFERENCE) // 2))
     weights_BSS = torch.where(on_B[:, None, None], weights_BSS / weights_BSS.sum(dim=2, keepdim=True), torch.eye(size, device=x_BCHW.device))
-    return weights_BSS.unsqueeze(1) @ x_BCHW @ weights_BSS.mT.unsqueeze(1)
+    # Both axes as plain batched products: torch would broadcast the weights to every channel by a copy.
+    along_rows = (x_BCHW.reshape(len(x_BCHW), -1, size) @ weights_BSS.mT).view_as(x_BCHW)
+    return (along_rows.mT.reshape(len(x_BCHW), -1, size) @ weights_BSS.mT).view_as(x_BCHW).mT
 
 
 def _between(draw_B: Tensor, bounds: tuple[float, float]) -> Tensor:
