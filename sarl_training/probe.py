@@ -1,0 +1,159 @@
+"""`sarl-train probe`: how much a frozen encoder knows, measured with linear probes (DESIGN 4; paper IV-A).
+
+For every task: embed all images once, train the linear layer for three seeds, choose on val, report test; beside it an
+encoder with random weights and the mean predictor.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sarl_training.atomic_file import write_atomically
+from sarl_training.config import Device
+from sarl_training.dataset import Dataset, Table, load_images
+from sarl_training.device import resolve_device
+from sarl_training.features import extract, image_size_for, random_encoder, statistics_sample
+from sarl_training.labels import SPLITS
+from sarl_training.linear_probe import LinearProbe, fit_classification_probe, fit_regression_probe
+from sarl_training.networks import Encoder, load_encoder
+from sarl_training.pictures import confusion_matrices, predicted_against_true
+from sarl_training.probe_metrics import classification_scores, prior, regression_scores, table_lines
+from sarl_training.readouts import READOUTS
+from sarl_training.run_folder import provenance
+from sarl_training.task_tables import task_tables
+from sarl_training.tasks import TASKS, Task
+
+SEEDS = 3
+Fold = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class ProbeConfig:
+    """Measure a frozen encoder with linear probes, beside a random-init encoder and the mean predictor."""
+
+    encoder: Path
+    """Run folder of `pretrain`, or an encoder file."""
+    data: Path
+    """Dataset folder with labels."""
+    out: Path
+    """Folder for probe.json and the pictures."""
+    tasks: tuple[str, ...] = ()
+    """Tasks to probe; all that the dataset has for the sensor when not given."""
+    sensor: str = "vitactip"
+    """Sensor whose images are used."""
+    image_size: int | None = None
+    """Side of the images in pixels; the encoder's when not given."""
+    seed: int = 0
+    """First of the three seeds; also draws the random-init encoder."""
+    device: Device = "auto"
+    """Where to embed and train."""
+
+
+def run(config: ProbeConfig) -> None:
+    """Print the tables; write probe.json and one picture per task into `config.out`."""
+    device = resolve_device(config.device)
+    encoder, metadata = load_encoder(config.encoder)
+    size = image_size_for(metadata, config.image_size)
+    dataset = Dataset.open(config.data)
+    tables = task_tables(dataset, config.tasks, config.sensor)
+    sample = load_images(statistics_sample(dataset.ssl_pool(config.sensor)), size)
+    encoders = {"encoder": encoder.to(device), "random_init": random_encoder(sample, config.seed, device)}
+
+    simulated = " (simulated)" if dataset.simulated else ""
+    title = (
+        f"Linear probe{simulated}, test: {config.encoder} on {config.data}, {config.sensor}, {size} px, {SEEDS} seeds"
+    )
+    print(title)
+    results = {}
+    for name, table in tables.items():
+        results[name] = _probe_task(TASKS[name], table, encoders, size, config, f"{name}{simulated}")
+        print("\n".join(table_lines(name, results[name])))
+
+    record = {
+        "title": title,
+        "simulated": dataset.simulated,
+        **provenance(),
+        "seed": config.seed,
+        "sensor": config.sensor,
+        "image_size": size,
+        "encoder": {"path": str(config.encoder), **metadata},
+        "data": {"name": dataset.info.get("name"), "sha256": dataset.data_hash()},
+        "tasks": results,
+    }
+    write_atomically(config.out / "probe.json", (json.dumps(record, indent=2) + "\n").encode())
+    print(f"written: {config.out / 'probe.json'} and a picture per task beside it")
+
+
+def _probe_task(
+    task: Task, table: Table, encoders: Mapping[str, Encoder], size: int, config: ProbeConfig, title: str
+) -> dict[str, object]:
+    """Scores of every model on val and test; draws the task's picture."""
+    images = load_images(table.images, size)
+    index = {split: torch.from_numpy((table.split == split).nonzero()[0]) for split in SPLITS}
+    labels = _labels(task, table)
+    probes: dict[str, tuple[LinearProbe, dict[str, Fold]]] = {}
+    for model, encoder in encoders.items():
+        embeddings = extract(encoder, READOUTS["gap"], images, f"embed {task.name} ({model})")
+        device = next(encoder.parameters()).device
+        folds = {split: (embeddings[rows].to(device), labels[rows].to(device)) for split, rows in index.items()}
+        probes[model] = _fit(task, folds, len(table.class_names), config.seed), folds
+    predictions = {
+        model: {split: probe.predict(folds[split][0]).cpu() for split in ("val", "test")}
+        for model, (probe, folds) in probes.items()
+    }
+    predictions["mean"] = {
+        split: _mean_prediction(task, labels[index["train"]], len(index[split]), len(table.class_names))
+        for split in ("val", "test")
+    }
+    _draw(task, table, labels[index["test"]], predictions, config.out, title)
+    return {
+        "kind": task.kind,
+        "count": {split: len(rows) for split, rows in index.items()},
+        **{
+            model: {split: _score(task, values, labels[index[split]]) for split, values in splits.items()}
+            for model, splits in predictions.items()
+        },
+    }
+
+
+def _labels(task: Task, table: Table) -> Tensor:
+    if task.kind == "regression":
+        return torch.from_numpy(table.targets(task.columns)).float()
+    return torch.from_numpy(table.columns["label"])
+
+
+def _fit(task: Task, folds: Mapping[str, Fold], classes: int, seed: int) -> LinearProbe:
+    seeds = range(seed, seed + SEEDS)
+    if task.kind == "regression":
+        return fit_regression_probe(folds["train"], folds["val"], seeds)
+    return fit_classification_probe(folds["train"], folds["val"], classes, seeds)
+
+
+def _mean_prediction(task: Task, train: Tensor, count: int, classes: int) -> Tensor:
+    if task.kind == "regression":
+        return train.mean(0).expand(1, count, -1)
+    return prior(train, classes, count)
+
+
+def _score(task: Task, predicted: Tensor, true: Tensor) -> dict[str, float]:
+    if task.kind == "regression":
+        return regression_scores(predicted, true, task.columns)
+    return classification_scores(predicted, true)
+
+
+def _draw(
+    task: Task, table: Table, true: Tensor, predictions: Mapping[str, Mapping[str, Tensor]], out: Path, title: str
+) -> None:
+    """The first seed's test predictions of the encoder and of random-init."""
+    first = {model: predictions[model]["test"][0] for model in ("encoder", "random_init")}
+    if task.kind == "regression":
+        axes = [f"{axis} ({unit})" for axis, unit in zip(task.axes, task.units, strict=True)]
+        values = {model: value.numpy() for model, value in first.items()}
+        predicted_against_true(out / f"{task.name}.png", title, axes, true.numpy(), values)
+    else:
+        chosen = {model: value.argmax(1).numpy() for model, value in first.items()}
+        confusion_matrices(out / f"{task.name}.png", title, table.class_names, true.numpy(), chosen)

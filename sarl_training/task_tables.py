@@ -1,0 +1,39 @@
+"""The label tables a verb works on: known tasks that the dataset has, every split filled."""
+
+import logging
+from collections.abc import Sequence
+
+from sarl_training.dataset import Dataset, Table
+from sarl_training.errors import DataRefused, UsageError
+from sarl_training.labels import SPLITS
+from sarl_training.tasks import TASKS
+
+logger = logging.getLogger(__name__)
+
+
+def task_tables(dataset: Dataset, names: Sequence[str], sensor: str) -> dict[str, Table]:
+    """Checked tables of `names` (all known tasks of the dataset for `sensor` when empty).
+
+    Raises UsageError for unknown words, DataRefused for a folder without labels or a task that lacks a split.
+    """
+    if dataset.flat:
+        raise DataRefused(f"{dataset.path}: a folder of images without labels; give a dataset folder with dataset.json")
+    for name in names:
+        if name not in TASKS:
+            raise UsageError(f"--tasks {name}: unknown task; choose from {', '.join(TASKS)}")
+    chosen = names or [name for name in dataset.tasks() if name in TASKS and sensor in dataset.sensors(name)]
+    if not chosen:
+        known = sorted({name for task in dataset.tasks() for name in dataset.sensors(task)})
+        raise UsageError(
+            f"--sensor {sensor}: no known task has it in {dataset.path}; its sensors are {', '.join(known)}"
+        )
+    tables = {name: dataset.table(name, sensor, TASKS[name].columns) for name in chosen}
+    for name, table in list(tables.items()):
+        missing = [split for split in SPLITS if split not in table.split]
+        problem = f"{table.path}: no {' or '.join(missing)} sample; all of {', '.join(SPLITS)} are needed"
+        if missing and (names or len(tables) == 1):
+            raise DataRefused(f"{problem}; simulate or label more contacts")
+        if missing:
+            logger.warning("%s: task %s is left out", problem, name)
+            del tables[name]
+    return tables
