@@ -125,7 +125,7 @@ def _simulate_task(task: Task, config: SimulateConfig, device: torch.device, wri
     split = split_names(task, count, config.seed)
     rows: list[dict[str, object]] = []
     sheet: dict[str, list[np.ndarray]] = {name: [] for name in config.sensors}
-    for indices, images, labels in _rendered_batches(task, config, device):
+    for indices, images, labels in rendered_batches(task, config, device):
         for sensor in config.sensors:
             for index, image in zip(indices, images[sensor], strict=True):
                 if not writer.has_image(task.name, sensor, index):
@@ -145,7 +145,7 @@ def _row(task: Task, index: int, split: str, labels: dict[str, object]) -> dict[
     }  # fmt: skip
 
 
-def _rendered_batches(
+def rendered_batches(
     task: Task, config: SimulateConfig, device: torch.device
 ) -> Iterator[tuple[range, dict[str, np.ndarray], list[dict[str, object]]]]:
     """Batches in index order. On the CPU one thread per core renders its own batch: torch frees the interpreter lock."""

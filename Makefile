@@ -1,0 +1,42 @@
+# make setup | demo | test | test-all | lint | bench | workspace | clean
+# Every target works as the first command on a fresh machine; PYTHON chooses the interpreter (3.10 or newer; 3.11 for the ROS 2 wheels).
+# RUNTIME chooses the inference runtime: robot (CPU), robot-gpu or robot-openvino.
+
+PYTHON ?= python3
+RUNTIME ?= robot
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: setup workspace demo test test-all lint bench clean
+.DELETE_ON_ERROR:
+
+setup: $(VENV)/.installed workspace
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --upgrade --quiet pip
+	$(BIN)/pip install --quiet --editable ".[training,$(RUNTIME),dev]"
+	touch $@
+
+workspace: $(VENV)/.installed
+	ros2_ws/build.sh
+
+demo: setup
+	$(BIN)/sarl-train demo --out runs/demo
+
+test: setup
+	ros2_ws/env.sh $(BIN)/python -m pytest
+
+test-all: setup
+	ros2_ws/env.sh $(BIN)/python -m pytest -m "slow or not slow"
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: setup
+	mkdir -p runs/bench
+	for subject in tests/bench/*.py; do ros2_ws/env.sh $(BIN)/python $$subject --out runs/bench || exit 1; done
+
+clean:
+	rm -rf ros2_ws/build ros2_ws/install ros2_ws/log runs
