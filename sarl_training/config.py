@@ -19,7 +19,9 @@ T = TypeVar("T")
 def check_image_size(size: int) -> int:
     """Return `size` (px); UsageError unless the encoder can use it."""
     if size not in IMAGE_SIZES:
-        raise UsageError(f"--image-size {size}: must be a multiple of {IMAGE_SIZES.step} from {IMAGE_SIZES.start} to {IMAGE_SIZES[-1]}, for example 128")
+        raise UsageError(
+            f"--image-size {size}: must be a multiple of {IMAGE_SIZES.step} from {IMAGE_SIZES.start} to {IMAGE_SIZES[-1]}, for example 128"
+        )
     return size
 
 
@@ -41,12 +43,17 @@ def config_hash(config: Any) -> str:
 def from_dict(default: T, values: dict[str, Any], where: str = "config") -> T:
     """Return `default` with `values` laid over it. An unknown key or a value of another type raises UsageError."""
     if not isinstance(values, dict):
-        raise UsageError(f"{where}: {values!r} is not a group of settings; known: {', '.join(f.name for f in fields(default))}")
+        raise UsageError(
+            f"{where}: {values!r} is not a group of settings; known: {', '.join(f.name for f in fields(default))}"
+        )
     unknown = sorted(set(values) - {f.name for f in fields(default)})
     if unknown:
         raise UsageError(f"{where}.{unknown[0]}: unknown setting; known: {', '.join(f.name for f in fields(default))}")
     hints = typing.get_type_hints(type(default))
-    return replace(default, **{key: _cast(getattr(default, key), hints[key], value, f"{where}.{key}") for key, value in values.items()})
+    return replace(
+        default,
+        **{key: _cast(getattr(default, key), hints[key], value, f"{where}.{key}") for key, value in values.items()},
+    )
 
 
 def differences(left: dict[str, Any], right: dict[str, Any], where: str = "") -> list[str]:
@@ -59,6 +66,16 @@ def differences(left: dict[str, Any], right: dict[str, Any], where: str = "") ->
         elif a != b:
             found.append(f"{where}{key}: {a!r} recorded, {b!r} asked for")
     return found
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Nested dicts laid over each other; neither is changed."""
+    merged = dict(base)
+    for key, value in over.items():
+        merged[key] = (
+            merge(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
+        )
+    return merged
 
 
 def _plain(value: Any) -> Any:
@@ -83,11 +100,3 @@ def _cast(current: Any, hint: Any, value: Any, where: str) -> Any:
     if type(value) is not type(current):
         raise UsageError(f"{where}: {value!r} is not a {type(current).__name__}, as in {current!r}")
     return value
-
-
-def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Nested dicts laid over each other; neither is changed."""
-    merged = dict(base)
-    for key, value in over.items():
-        merged[key] = merge(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
-    return merged

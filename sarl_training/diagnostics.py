@@ -1,10 +1,16 @@
 """Is the representation still alive? Cheap numbers on the embeddings of un-augmented images."""
 
+import time
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sarl_training.errors import RunFailed
 from sarl_training.networks import Encoder, normalise
+
+COLLAPSED_STD = 0.05
+COLLAPSED_RANK = 3.0
 
 
 @torch.no_grad()
@@ -29,10 +35,55 @@ def effective_rank(embedding_BD: Tensor) -> float:
     return float(torch.exp(-(share * share.clamp_min(1e-12).log()).sum()))
 
 
+def collapse_alarm(feature_std: float, effective_rank: float) -> str:
+    """What to tell the user if all images have become one point or one line, else an empty string."""
+    if feature_std >= COLLAPSED_STD and effective_rank >= COLLAPSED_RANK:
+        return ""
+    return (
+        f"the representation is collapsing: feature std {feature_std:.3f} (alarm below {COLLAPSED_STD}), "
+        f"effective rank {effective_rank:.1f} (alarm below {COLLAPSED_RANK}); "
+        "lower --optim.lr, raise --method.ema-decay or the batch size"
+    )
+
+
 def gradient_norms(terms: dict[str, Tensor], weights: dict[str, float], parameter: nn.Parameter) -> dict[str, float]:
-    """Norm of each weighted term's gradient at one parameter: which terms steer the encoder there. The graph is kept."""
+    """`gradient/<term>`: norm of each weighted term's gradient at one parameter, that is, which terms steer the encoder there. The graph is kept."""
     norms = {}
     for name, weight in weights.items():
         (gradient,) = torch.autograd.grad(terms[name], parameter, retain_graph=True, allow_unused=True)
-        norms[name] = 0.0 if gradient is None else float(weight * gradient.float().norm())
+        norms[f"gradient/{name}"] = 0.0 if gradient is None else float(weight * gradient.float().norm())
     return norms
+
+
+class Meter:
+    """Means of the terms between two reports, summed on the device: to read a value there makes the CPU wait for it."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def add(self, terms: dict[str, Tensor], images: int) -> None:
+        """Count one step."""
+        self._sums = {name: self._sums[name] + term if name in self._sums else term for name, term in terms.items()}
+        self._steps += 1
+        self._images += images
+
+    def check_finite(self, step: int) -> None:
+        """RunFailed if any term was not finite since the last report: a sum keeps a NaN or infinity."""
+        bad = [name for name, value in self._sums.items() if not torch.isfinite(value)]
+        if bad:
+            raise RunFailed(
+                f"step {step}: {', '.join(bad)} not finite; training stopped, the last good checkpoint is kept. "
+                "Lower --optim.lr, or set --precision float32"
+            )
+
+    def take(self) -> dict[str, float]:
+        """Means and images per second since the last call."""
+        means = {name: float(value) / self._steps for name, value in self._sums.items()}
+        means["images_per_second"] = self._images / max(time.monotonic() - self._since, 1e-9)
+        self._reset()
+        return means
+
+    def _reset(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._steps = self._images = 0
+        self._since = time.monotonic()

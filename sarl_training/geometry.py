@@ -34,7 +34,9 @@ def apply(affine_B23: Tensor, points_N2: Tensor) -> Tensor:
     return points_N2 @ affine_B23[..., :2].transpose(-1, -2) + affine_B23[..., 2].unsqueeze(-2)
 
 
-def cell_centres(height: int, width: int, *, device: torch.device | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
+def cell_centres(
+    height: int, width: int, *, device: torch.device | None = None, dtype: torch.dtype = torch.float32
+) -> Tensor:
     """Centres (x, y) of the cells of a height×width map, row by row: N×2 with N = height * width."""
     y = (2 * torch.arange(height, device=device, dtype=dtype) + 1) / height - 1
     x = (2 * torch.arange(width, device=device, dtype=dtype) + 1) / width - 1

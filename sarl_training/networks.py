@@ -48,7 +48,11 @@ class Encoder(nn.Module):
 def projector() -> nn.Sequential:
     """Embedding to projection, 512-2048-256, with a batch norm without scale or shift at the end (authors' choice, FACTS of the method)."""
     return nn.Sequential(
-        nn.Linear(EMBEDDING, 2048), nn.BatchNorm1d(2048), nn.ReLU(inplace=True), nn.Linear(2048, 256), nn.BatchNorm1d(256, affine=False)
+        nn.Linear(EMBEDDING, 2048),
+        nn.BatchNorm1d(2048),
+        nn.ReLU(inplace=True),
+        nn.Linear(2048, 256),
+        nn.BatchNorm1d(256, affine=False),
     )
 
 
@@ -65,7 +69,10 @@ def normalise(images_BHWC: Tensor) -> Tensor:
 def save_encoder(encoder: nn.Module, path: Path, metadata: dict[str, object]) -> None:
     """Write weights and metadata (kept as strings) as safetensors, atomically."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
-    text = {"architecture": ARCHITECTURE, **{key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}}
+    text = {
+        "architecture": ARCHITECTURE,
+        **{key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()},
+    }
     write_atomically(Path(path), safetensors.torch.save(weights, metadata=text), durable=True)
 
 
@@ -79,14 +86,22 @@ def load_encoder(path: Path) -> tuple[Encoder, dict[str, str]]:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except FileNotFoundError as error:
-        raise DataRefused(f"{path}: no such file; give a run folder of `sarl-train pretrain` or its {ENCODER_FILE}") from error
+        raise DataRefused(
+            f"{path}: no such file; give a run folder of `sarl-train pretrain` or its {ENCODER_FILE}"
+        ) from error
     except (OSError, safetensors.SafetensorError) as error:
-        raise DataRefused(f"{path}: not a whole safetensors file ({error}); run `sarl-train pretrain` again or copy it again") from error
+        raise DataRefused(
+            f"{path}: not a whole safetensors file ({error}); run `sarl-train pretrain` again or copy it again"
+        ) from error
     if metadata.get("architecture") != ARCHITECTURE:
-        raise DataRefused(f"{path}: architecture {metadata.get('architecture')!r}, but only {ARCHITECTURE!r} can be loaded; pretrain an encoder with this version")
+        raise DataRefused(
+            f"{path}: architecture {metadata.get('architecture')!r}, but only {ARCHITECTURE!r} can be loaded; pretrain an encoder with this version"
+        )
     encoder = Encoder()
     try:
         encoder.load_state_dict(weights)
     except RuntimeError as error:
-        raise DataRefused(f"{path}: weights do not fit {ARCHITECTURE}: {str(error).splitlines()[1].strip()}; pretrain an encoder with this version") from error
+        raise DataRefused(
+            f"{path}: weights do not fit {ARCHITECTURE}: {str(error).splitlines()[1].strip()}; pretrain an encoder with this version"
+        ) from error
     return encoder.eval(), metadata

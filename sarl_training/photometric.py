@@ -36,7 +36,11 @@ def shift_hue(x_BCHW: Tensor, turns_B: Tensor) -> Tensor:
     value = x_BCHW.amax(dim=1)
     chroma = value - x_BCHW.amin(dim=1)
     safe = chroma.clamp_min(1e-8)
-    sixths = torch.where(value == red, (green - blue) / safe, torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe))
+    sixths = torch.where(
+        value == red,
+        (green - blue) / safe,
+        torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
+    )
     sixths = sixths.add_(6 * turns_B[:, None, None])
     channels = []
     for n in (5, 3, 1):

@@ -31,29 +31,41 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self.config_file = self.path / "config.yaml"
+        self.origin_file = self.path / "provenance.json"
         self.metrics_file = self.path / "metrics.jsonl"
 
-    def start(self, config_yaml: str) -> None:
-        """Record the config of a new run; UsageError if the folder already holds one."""
+    def start(self, config_yaml: str, origin: dict[str, Any]) -> None:
+        """Record config and provenance of a new run; UsageError if the folder already holds one."""
         if self.config_file.exists():
             raise UsageError(f"{self.path}: already holds a run; add --resume to continue it, or choose another --out")
+        self._write_origin(origin)
         write_atomically(self.config_file, config_yaml.encode())
+
+    def resume(self, origin: dict[str, Any]) -> None:
+        """Add a resumption to the provenance; DataRefused if the images are not those that the run began with."""
+        began = json.loads(self.origin_file.read_text(encoding="utf-8"))
+        if began["data_sha256"] != origin["data_sha256"]:
+            raise DataRefused(
+                f"--resume: the images have SHA-256 {origin['data_sha256'][:12]}, the run in {self.path} began with "
+                f"{began['data_sha256'][:12]}; put those back, or start a new run in another --out"
+            )
+        self._write_origin({**began, "resumed": [*began.get("resumed", []), origin]})
 
     def recorded_config(self) -> dict[str, Any]:
         """The config of the run in this folder; UsageError if there is none."""
         try:
             values = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            raise UsageError(f"{self.path}: no run to resume (no config.yaml); leave --resume out to start one") from error
+            raise UsageError(
+                f"{self.path}: no run to resume (no config.yaml); leave --resume out to start one"
+            ) from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise DataRefused(f"{self.config_file}: cannot be read as YAML ({str(error).splitlines()[0]}); start a new run") from error
+            raise DataRefused(
+                f"{self.config_file}: cannot be read as YAML ({str(error).splitlines()[0]}); start a new run"
+            ) from error
         if not isinstance(values, dict):
             raise DataRefused(f"{self.config_file}: holds no settings; start a new run")
         return values
-
-    def write_json(self, name: str, values: dict[str, Any]) -> None:
-        """Write a JSON file into the folder, atomically."""
-        write_atomically(self.path / name, (json.dumps(values, indent=2) + "\n").encode())
 
     def log(self, values: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
@@ -61,7 +73,9 @@ class RunFolder:
             with self.metrics_file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(values) + "\n")
         except OSError as error:
-            raise RunFailed(f"{self.metrics_file}: could not be written ({error.strerror or error}); free some space and run again with --resume") from error
+            raise RunFailed(
+                f"{self.metrics_file}: could not be written ({error.strerror or error}); free some space and run again with --resume"
+            ) from error
 
     def forget_metrics_after(self, step: int) -> None:
         """Drop the lines of metrics.jsonl that a resumed run is going to write again."""
@@ -96,8 +110,13 @@ class RunFolder:
             except UNREADABLE as error:
                 logger.warning("%s: not a whole checkpoint (%s); trying the one before it", path, type(error).__name__)
         if files:
-            raise DataRefused(f"{self.path / 'checkpoints'}: none of {len(files)} checkpoints can be read; start a new run in another --out")
+            raise DataRefused(
+                f"{self.path / 'checkpoints'}: none of {len(files)} checkpoints can be read; start a new run in another --out"
+            )
         return None
+
+    def _write_origin(self, origin: dict[str, Any]) -> None:
+        write_atomically(self.origin_file, (json.dumps(origin, indent=2) + "\n").encode())
 
     def _checkpoints(self) -> list[Path]:
         """Newest first."""
@@ -120,8 +139,12 @@ def git_commit() -> str:
     """Commit of the checkout that this code runs from, with `+changes` where tracked files differ from it; `unknown` outside one."""
     here = Path(__file__).parent
     try:
-        commit = subprocess.run(["git", "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run(["git", "-C", here, "status", "--porcelain", "-uno", "."], capture_output=True, text=True, check=True).stdout
+        commit = subprocess.run(
+            ["git", "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "-C", here, "status", "--porcelain", "-uno", "."], capture_output=True, text=True, check=True
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return commit + ("+changes" if changed.strip() else "")

@@ -22,7 +22,9 @@ def in_float32(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def check_maps(online_BCHW: Tensor, target_BCHW: Tensor) -> None:
     """ValueError unless both are B×C×H×W with the same B and C."""
     if online_BCHW.ndim != 4 or target_BCHW.ndim != 4 or online_BCHW.shape[:2] != target_BCHW.shape[:2]:
-        raise ValueError(f"online {_shape(online_BCHW)} and target {_shape(target_BCHW)} maps: both must be B×C×H×W with the same B and C")
+        raise ValueError(
+            f"online {_shape(online_BCHW)} and target {_shape(target_BCHW)} maps: both must be B×C×H×W with the same B and C"
+        )
 
 
 def check_warp(warp_B23: Tensor, batch: int) -> None:

@@ -69,13 +69,16 @@ class BYOL(Method):
         target = [self.target(view.x_BCHW) for view in (first, second)]
         predictions = [self.predictor(projection_BD) for _, projection_BD in online]
         terms = {
-            "global": losses.normalized_mse(predictions[0], target[1][1]) + losses.normalized_mse(predictions[1], target[0][1]),
+            "global": losses.normalized_mse(predictions[0], target[1][1])
+            + losses.normalized_mse(predictions[1], target[0][1]),
             **self.spatial_terms([f for f, _ in online], [f for f, _ in target], first, second),
         }
         weights = self.weights()
         return {"loss": sum(weights[name] * term for name, term in terms.items()), **terms}
 
-    def spatial_terms(self, online: list[Features], target: list[Features], first: View, second: View) -> dict[str, Tensor]:
+    def spatial_terms(
+        self, online: list[Features], target: list[Features], first: View, second: View
+    ) -> dict[str, Tensor]:
         """Further terms from the feature maps of both views; BYOL has none."""
         return {}
 

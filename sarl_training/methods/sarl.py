@@ -41,7 +41,9 @@ class SARL(BYOL):
 
     Config = SARLConfig
     PRESETS = {
-        "paper": merge(BYOL.PRESETS["paper"], {"method": {"sal_weight": 0.10, "ppda_weight": 0.05, "ram_weight": 0.02}}),
+        "paper": merge(
+            BYOL.PRESETS["paper"], {"method": {"sal_weight": 0.10, "ppda_weight": 0.05, "ram_weight": 0.02}}
+        ),
         "recommended": BYOL.PRESETS["recommended"],
     }
 
@@ -49,12 +51,17 @@ class SARL(BYOL):
         super().__init__(config)
         self.prototypes_KC = nn.Parameter(F.normalize(torch.randn(config.prototypes, MAP_CHANNELS[PART_LAYER]), dim=1))
 
-    def spatial_terms(self, online: list[Features], target: list[Features], first: View, second: View) -> dict[str, Tensor]:
+    def spatial_terms(
+        self, online: list[Features], target: list[Features], first: View, second: View
+    ) -> dict[str, Tensor]:
         forth = geometry.view_to_view(first.to_source_B23, second.to_source_B23)
         back = geometry.view_to_view(second.to_source_B23, first.to_source_B23)
         pairs = ((online[0].maps, target[1].maps, forth), (online[1].maps, target[0].maps, back))
         sal = [losses.saliency_alignment(o[layer], t[layer], warp) for o, t, warp in pairs for layer in SALIENCY_LAYERS]
-        ppda = [losses.prototype_distribution_alignment(o[PART_LAYER], t[PART_LAYER], self.prototypes_KC) for o, t, _ in pairs]
+        ppda = [
+            losses.prototype_distribution_alignment(o[PART_LAYER], t[PART_LAYER], self.prototypes_KC)
+            for o, t, _ in pairs
+        ]
         ram = [losses.region_affinity_matching(o[PART_LAYER], t[PART_LAYER], warp) for o, t, warp in pairs]
         return {name: torch.stack(values).mean() for name, values in (("sal", sal), ("ppda", ppda), ("ram", ram))}
 

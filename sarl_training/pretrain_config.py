@@ -1,0 +1,121 @@
+"""The settings of `sarl-train pretrain`: presets below flags, and the recorded ones below both when a run is resumed."""
+
+import argparse
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from sarl_training import config as settings
+from sarl_training.errors import UsageError
+from sarl_training.methods import METHODS
+from sarl_training.optim import OptimConfig
+from sarl_training.run_folder import RunFolder
+from sarl_training.views import ViewConfig
+
+# Neither changes what is learned; the images may move, their contents are compared.
+MAY_CHANGE_ON_RESUME = ("data", "out", "device", "resume", "log_every", "checkpoint_minutes")
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Pretrain an encoder without labels. The preset sets the defaults, flags go on top."""
+
+    method_name: tyro.conf.Suppress[str]
+    method: Any
+    """The method's own settings."""
+    data: Path
+    """Dataset folder of `sarl-train simulate`, or any folder of images."""
+    out: Path
+    """Run folder to write."""
+    preset: Literal["recommended", "paper"] = "recommended"
+    """Defaults of all other settings: measured best here, or the paper's numbers to the letter."""
+    sensor: str = "vitactip"
+    """Whose images to take from a dataset folder."""
+    image_size: int = 128
+    """Side of the square images in pixels; a multiple of 8, at least 32."""
+    epochs: int = 100
+    """Passes over the images."""
+    batch_size: int = 128
+    """Images per step; each gives two views. What is left of an epoch is dropped."""
+    seed: int = 0
+    """Start of all random numbers."""
+    device: settings.Device = "auto"
+    """Where to compute; auto takes a GPU if there is one."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the networks (losses are always float32); auto takes bfloat16 where the hardware has it."""
+    resume: bool = False
+    """Continue the run in --out exactly where its last checkpoint left it, with its recorded settings."""
+    log_every: int = 50
+    """Steps between two measurements of terms, gradient norms and collapse."""
+    checkpoint_minutes: float = 10.0
+    """Most minutes between two checkpoints; there is always one after an epoch."""
+    views: ViewConfig = field(default_factory=ViewConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+
+    def __post_init__(self) -> None:
+        settings.check_image_size(self.image_size)
+        for name, least in (("epochs", 1), ("batch_size", 2), ("seed", 0), ("log_every", 1), ("checkpoint_minutes", 0)):
+            if getattr(self, name) < least:
+                raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least {least}")
+
+
+def parse(argv: list[str]) -> PretrainConfig:
+    """Words after `sarl-train pretrain` to a config. An unknown method or preset raises UsageError; for the rest tyro exits with status 2."""
+    known = ", ".join(METHODS)
+    if argv and argv[0] in ("-h", "--help"):
+        print(
+            f"usage: sarl-train pretrain METHOD --data DIR --out DIR [options]\n\nMethods: {known}\nOptions: sarl-train pretrain {next(iter(METHODS))} --help"
+        )
+        raise SystemExit(0)
+    if not argv or argv[0].startswith("-"):
+        raise UsageError(
+            f"sarl-train pretrain: no method given; say for example `sarl-train pretrain sarl ...`; known: {known}"
+        )
+    if argv[0] not in METHODS:
+        raise UsageError(f"sarl-train pretrain {argv[0]}: unknown method; known: {known}")
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--preset", default="recommended")
+    early.add_argument("--out", type=Path)
+    early.add_argument("--resume", action="store_true")
+    words = early.parse_known_args(argv[1:])[0]
+    if words.resume and words.out:
+        default = replace(recorded_config(RunFolder(words.out), argv[0]), out=words.out)
+    else:
+        default = _preset(argv[0], words.preset)
+    return tyro.cli(PretrainConfig, default=default, args=argv[1:], prog=f"sarl-train pretrain {argv[0]}")
+
+
+def recorded_config(folder: RunFolder, method_name: str) -> PretrainConfig:
+    """The config that the run in `folder` was started with; UsageError if that was a run of another method."""
+    values = folder.recorded_config()
+    if values.get("method_name") != method_name:
+        raise UsageError(
+            f"--resume: {folder.path} holds a run of {values.get('method_name')!r}, not of {method_name!r}; "
+            "name that method or another --out"
+        )
+    default = PretrainConfig(method_name, METHODS[method_name].Config(), data=Path(), out=Path())
+    return settings.from_dict(default, values, str(folder.config_file))
+
+
+def check_same(config: PretrainConfig, recorded: PretrainConfig) -> None:
+    """UsageError naming the first setting in which a resumed run would differ from the one it continues."""
+    changed = settings.differences(_what_is_learned(recorded), _what_is_learned(config))
+    if changed:
+        raise UsageError(
+            f"--resume: {changed[0]}; a resumed run keeps its settings: leave the flag out, or start a new run in another --out"
+        )
+
+
+def _what_is_learned(config: PretrainConfig) -> dict[str, Any]:
+    return {key: value for key, value in settings.to_dict(config).items() if key not in MAY_CHANGE_ON_RESUME}
+
+
+def _preset(method_name: str, preset: str) -> PretrainConfig:
+    """Defaults of a method under a preset; data and out are still missing."""
+    method = METHODS[method_name]
+    if preset not in method.PRESETS:
+        raise UsageError(f"--preset {preset}: unknown preset; known: {', '.join(method.PRESETS)}")
+    default = PretrainConfig(method_name, method.Config(), data=tyro.MISSING, out=tyro.MISSING, preset=preset)
+    return settings.from_dict(default, method.PRESETS[preset])
