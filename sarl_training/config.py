@@ -20,7 +20,8 @@ def check_image_size(size: int) -> int:
     """Return `size` (px); UsageError unless the encoder can use it."""
     if size not in IMAGE_SIZES:
         raise UsageError(
-            f"--image-size {size}: must be a multiple of {IMAGE_SIZES.step} from {IMAGE_SIZES.start} to {IMAGE_SIZES[-1]}, for example 128"
+            f"--image-size {size}: must be a multiple of {IMAGE_SIZES.step} from {IMAGE_SIZES.start} "
+            f"to {IMAGE_SIZES[-1]}, for example 128"
         )
     return size
 
@@ -57,7 +58,7 @@ def from_dict(default: T, values: dict[str, Any], where: str = "config") -> T:
 
 
 def differences(left: dict[str, Any], right: dict[str, Any], where: str = "") -> list[str]:
-    """`name: left value, right value` of every setting that differs between two `to_dict` results, nested ones dotted."""
+    """`name: left value, right value` of each setting in which two `to_dict` results differ, nested ones dotted."""
     found = []
     for key in dict.fromkeys([*left, *right]):
         a, b = left.get(key), right.get(key)

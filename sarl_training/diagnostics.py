@@ -15,7 +15,7 @@ COLLAPSED_RANK = 3.0
 
 @torch.no_grad()
 def embed(encoder: Encoder, images_BHWC: Tensor, chunk: int = 64) -> Tensor:
-    """Embeddings (N×512, float32) of uint8 images in eval mode, as the linear probe sees them; the encoder's mode is put back."""
+    """Embeddings (N×512, float32) of uint8 images in eval mode, as the linear probe sees them."""
     was_training = encoder.training
     encoder.eval()
     embeddings = [encoder(normalise(part)).embedding_BD.float() for part in images_BHWC.split(chunk)]
@@ -24,12 +24,18 @@ def embed(encoder: Encoder, images_BHWC: Tensor, chunk: int = 64) -> Tensor:
 
 
 def feature_std(embedding_BD: Tensor) -> float:
-    """sqrt(D) times the mean over dimensions of the std of the unit-norm embeddings: 1 when spread over the sphere, 0 when all are one (SimSiam, Fig. 2)."""
+    """sqrt(D) times the mean std per dimension of the unit-norm embeddings (SimSiam, Fig. 2).
+
+    1 when they are spread over the sphere, 0 when all are one point.
+    """
     return float(F.normalize(embedding_BD, dim=1).std(dim=0).mean() * embedding_BD.shape[1] ** 0.5)
 
 
 def effective_rank(embedding_BD: Tensor) -> float:
-    """RankMe (Garrido et al. 2023) of the centred embeddings: exp of the entropy of their normalised singular values; at most min(B, D)."""
+    """RankMe (Garrido et al. 2023) of the centred embeddings, from 1 to min(B, D).
+
+    It is exp of the entropy of their normalised singular values.
+    """
     values = torch.linalg.svdvals((embedding_BD - embedding_BD.mean(dim=0)).float())
     share = values / values.sum().clamp_min(1e-12)
     return float(torch.exp(-(share * share.clamp_min(1e-12).log()).sum()))
@@ -47,7 +53,10 @@ def collapse_alarm(feature_std: float, effective_rank: float) -> str:
 
 
 def gradient_norms(terms: dict[str, Tensor], weights: dict[str, float], parameter: nn.Parameter) -> dict[str, float]:
-    """`gradient/<term>`: norm of each weighted term's gradient at one parameter, that is, which terms steer the encoder there. The graph is kept."""
+    """`gradient/<term>`: norm of each weighted term's gradient at one parameter. The graph is kept.
+
+    It says which terms steer the encoder there.
+    """
     norms = {}
     for name, weight in weights.items():
         (gradient,) = torch.autograd.grad(terms[name], parameter, retain_graph=True, allow_unused=True)

@@ -1,6 +1,7 @@
 """Affine maps between views.
 
-Coordinates are (x, y) in [-1, 1] over the image or map, pixel centres, align_corners=False: the centre of column j of W is (2 j + 1) / W - 1.
+Coordinates are (x, y) in [-1, 1] over the image or map, pixel centres, align_corners=False: the centre of column j of W
+is (2 j + 1) / W - 1.
 A map is a B×2×3 matrix; being resolution-free, one serves every layer of the encoder.
 """
 
@@ -25,7 +26,7 @@ def invert(affine_B23: Tensor) -> Tensor:
 
 
 def view_to_view(a_to_source_B23: Tensor, b_to_source_B23: Tensor) -> Tensor:
-    """The map from view a's coordinates to view b's (the paper's pi), given each view's map to their common source image."""
+    """The map from view a to view b (the paper's pi), given each view's map to their common source image."""
     return compose(invert(b_to_source_B23), a_to_source_B23)
 
 
@@ -49,6 +50,9 @@ def inside(points: Tensor) -> Tensor:
 
 
 def containing_cell(points: Tensor, grid: int) -> Tensor:
-    """Row-by-row index of the grid×grid cell that holds each point (…×2). Cells are half-open; the far border belongs to the last cell, and points outside go to the nearest one."""
+    """Row-by-row index of the grid×grid cell that holds each point (…×2).
+
+    Cells are half-open; the far border belongs to the last cell, and points outside go to the nearest one.
+    """
     column_row = ((points + 1) * (grid / 2)).floor().clamp(0, grid - 1).long()
     return column_row[..., 1] * grid + column_row[..., 0]

@@ -46,7 +46,7 @@ class Encoder(nn.Module):
 
 
 def projector() -> nn.Sequential:
-    """Embedding to projection, 512-2048-256, with a batch norm without scale or shift at the end (authors' choice, FACTS of the method)."""
+    """Embedding to projection, 512-2048-256, with a batch norm without scale or shift at the end."""
     return nn.Sequential(
         nn.Linear(EMBEDDING, 2048),
         nn.BatchNorm1d(2048),
@@ -77,7 +77,10 @@ def save_encoder(encoder: nn.Module, path: Path, metadata: dict[str, object]) ->
 
 
 def load_encoder(path: Path) -> tuple[Encoder, dict[str, str]]:
-    """Read an encoder file, or the one in a run folder: the encoder in eval mode and its metadata. Anything else raises DataRefused."""
+    """Read an encoder file, or the one in a run folder: the encoder in eval mode and its metadata.
+
+    A missing, truncated or foreign file, or another architecture, raises DataRefused.
+    """
     path = Path(path)
     if path.is_dir():
         path = path / ENCODER_FILE
@@ -95,13 +98,15 @@ def load_encoder(path: Path) -> tuple[Encoder, dict[str, str]]:
         ) from error
     if metadata.get("architecture") != ARCHITECTURE:
         raise DataRefused(
-            f"{path}: architecture {metadata.get('architecture')!r}, but only {ARCHITECTURE!r} can be loaded; pretrain an encoder with this version"
+            f"{path}: architecture {metadata.get('architecture')!r}, but only {ARCHITECTURE!r} can be loaded; "
+            "pretrain an encoder with this version"
         )
     encoder = Encoder()
     try:
         encoder.load_state_dict(weights)
     except RuntimeError as error:
         raise DataRefused(
-            f"{path}: weights do not fit {ARCHITECTURE}: {str(error).splitlines()[1].strip()}; pretrain an encoder with this version"
+            f"{path}: weights do not fit {ARCHITECTURE}: {str(error).splitlines()[1].strip()}; "
+            "pretrain an encoder with this version"
         ) from error
     return encoder.eval(), metadata

@@ -29,12 +29,16 @@ class OptimConfig:
     def __post_init__(self) -> None:
         if self.lr <= 0 or self.weight_decay < 0 or not 0 <= self.warmup < 1:
             raise UsageError(
-                f"--optim: lr {self.lr}, weight-decay {self.weight_decay}, warmup {self.warmup}: lr must be above 0, weight-decay not below 0, warmup in [0, 1)"
+                f"--optim: lr {self.lr}, weight-decay {self.weight_decay}, warmup {self.warmup}: "
+                "lr must be above 0, weight-decay not below 0, warmup in [0, 1)"
             )
 
 
 def build_optimiser(module: nn.Module, config: OptimConfig, spared: Iterable[str] = ()) -> torch.optim.AdamW:
-    """AdamW over the trainable parameters; `spared` names those (beside all vectors) that get no weight decay unless `decay_all`."""
+    """AdamW over the trainable parameters.
+
+    Vectors (biases, batch norms) and the parameters named in `spared` get no weight decay unless `decay_all`.
+    """
     spared = set(spared)
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     plain = {name for name, p in named if not config.decay_all and (p.ndim < 2 or name in spared)}

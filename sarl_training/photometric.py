@@ -1,4 +1,4 @@
-"""Colour changes with one factor per sample, on RGB images in [0, 1]: the definitions of torchvision's adjust_* functions, batched."""
+"""Colour changes of RGB images in [0, 1] with one factor per sample: torchvision's adjust_* functions, batched."""
 
 import torch
 from torch import Tensor

@@ -68,14 +68,15 @@ def run(config: PretrainConfig) -> None:
         pretraining.train()
     except KeyboardInterrupt as error:
         raise RunFailed(
-            f"interrupted after step {pretraining.step} of {pretraining.total}; what is on disk is whole. Continue with: "
+            f"interrupted after step {pretraining.step} of {pretraining.total}; what is on disk is whole. "
+            "Continue with: "
             f"sarl-train pretrain {config.method_name} --out {shlex.quote(str(config.out))} --resume"
         ) from error
     print(f"{folder.path / ENCODER_FILE}: {config.method_name} encoder, {config.epochs} epochs of {len(paths)} images")
 
 
 class Pretraining:
-    """The loop and what it needs. Between two steps all of its state is the method, the optimiser and the number of steps."""
+    """The loop and what it needs. Between steps all its state is the method, the optimiser and the number of steps."""
 
     def __init__(
         self,
@@ -198,7 +199,7 @@ class Pretraining:
 
 
 def _fabric(config: PretrainConfig) -> Fabric:
-    """One device. bfloat16 wherever the hardware computes in it: measured 1.5 to 2 times float32 on a CPU with AVX512-BF16."""
+    """One device, with bfloat16 where the hardware has it: 1.5 to 2 times float32 on a CPU with AVX512-BF16."""
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # its greeting is not about the run
     device = resolve_device(config.device)
     fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()

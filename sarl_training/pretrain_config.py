@@ -1,4 +1,4 @@
-"""The settings of `sarl-train pretrain`: presets below flags, and the recorded ones below both when a run is resumed."""
+"""The settings of `sarl-train pretrain`: flags over a preset, or over the recorded settings when a run is resumed."""
 
 import argparse
 from dataclasses import dataclass, field, replace
@@ -62,11 +62,15 @@ class PretrainConfig:
 
 
 def parse(argv: list[str]) -> PretrainConfig:
-    """Words after `sarl-train pretrain` to a config. An unknown method or preset raises UsageError; for the rest tyro exits with status 2."""
+    """Words after `sarl-train pretrain` to a config.
+
+    An unknown method or preset raises UsageError; for the rest tyro exits with status 2.
+    """
     known = ", ".join(METHODS)
     if argv and argv[0] in ("-h", "--help"):
         print(
-            f"usage: sarl-train pretrain METHOD --data DIR --out DIR [options]\n\nMethods: {known}\nOptions: sarl-train pretrain {next(iter(METHODS))} --help"
+            "usage: sarl-train pretrain METHOD --data DIR --out DIR [options]\n\n"
+            f"Methods: {known}\nOptions: sarl-train pretrain {next(iter(METHODS))} --help"
         )
         raise SystemExit(0)
     if not argv or argv[0].startswith("-"):
@@ -104,7 +108,8 @@ def check_same(config: PretrainConfig, recorded: PretrainConfig) -> None:
     changed = settings.differences(_what_is_learned(recorded), _what_is_learned(config))
     if changed:
         raise UsageError(
-            f"--resume: {changed[0]}; a resumed run keeps its settings: leave the flag out, or start a new run in another --out"
+            f"--resume: {changed[0]}; a resumed run keeps its settings: "
+            "leave the flag out, or start a new run in another --out"
         )
 
 

@@ -1,4 +1,4 @@
-"""One run on disk: config.yaml, provenance.json, metrics.jsonl, checkpoints. Whatever goes wrong, the last good checkpoint stays."""
+"""One run on disk: config.yaml, provenance.json, metrics.jsonl, checkpoints. The last good checkpoint always stays."""
 
 import io
 import json
@@ -74,7 +74,8 @@ class RunFolder:
                 file.write(json.dumps(values) + "\n")
         except OSError as error:
             raise RunFailed(
-                f"{self.metrics_file}: could not be written ({error.strerror or error}); free some space and run again with --resume"
+                f"{self.metrics_file}: could not be written ({error.strerror or error}); "
+                "free some space and run again with --resume"
             ) from error
 
     def forget_metrics_after(self, step: int) -> None:
@@ -102,7 +103,7 @@ class RunFolder:
         return path
 
     def load_checkpoint(self, device: torch.device) -> dict[str, Any] | None:
-        """The newest readable state, None if the run has written none yet. An unreadable one is named and the one before it used."""
+        """The newest readable state, None if the run has written none yet. Unreadable ones are named and left out."""
         files = self._checkpoints()
         for path in files:
             try:
@@ -111,7 +112,8 @@ class RunFolder:
                 logger.warning("%s: not a whole checkpoint (%s); trying the one before it", path, type(error).__name__)
         if files:
             raise DataRefused(
-                f"{self.path / 'checkpoints'}: none of {len(files)} checkpoints can be read; start a new run in another --out"
+                f"{self.path / 'checkpoints'}: none of {len(files)} checkpoints can be read; "
+                "start a new run in another --out"
             )
         return None
 
@@ -136,7 +138,7 @@ def provenance() -> dict[str, Any]:
 
 
 def git_commit() -> str:
-    """Commit of the checkout that this code runs from, with `+changes` where tracked files differ from it; `unknown` outside one."""
+    """Commit of this checkout, with `+changes` where tracked files differ from it; `unknown` outside one."""
     here = Path(__file__).parent
     try:
         commit = subprocess.run(

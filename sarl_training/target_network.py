@@ -9,7 +9,7 @@ from torch import nn
 class TargetNetwork(nn.Module):
     """Exponential moving average of a module's parameters; without gradient.
 
-    Batch-norm buffers are not averaged: the target stays in train mode and normalises with its own batch, as BYOL's does.
+    Batch-norm buffers are not averaged: the target stays in train mode and normalises with its own batch, as in BYOL.
     """
 
     def __init__(self, online: nn.Module) -> None:

@@ -1,11 +1,13 @@
 """Batched augmented views of images, each with the affine map from its own coordinates to the source image's.
 
-Every random number is a hash of (seed, sample, epoch, view, draw): a view does not depend on the batch it is in, and a resumed run sees the same ones.
+Every random number is a hash of (seed, sample, epoch, stream, draw): a view does not depend on the batch it is in, and
+a resumed run sees the same ones.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -19,9 +21,15 @@ CROP_TRIES = 10  # as torchvision's RandomResizedCrop; then the whole image is t
 BLUR_REFERENCE = 224  # px; blur_sigma and BLUR_RADIUS are given at this image size and shrink with it
 BLUR_RADIUS = 11  # px, a 23 px kernel
 
-# The random numbers of a view, in the order in which they are drawn.
-PLACE = ("left", "top", "mirror")
-COLOURS = ("jitter", "brightness", "contrast", "saturation", "hue", "gray", "blur", "sigma")
+COLOURS = ("jitter", "brightness", "contrast", "saturation", "hue", "gray", "blur", "sigma")  # in the order of drawing
+
+
+class Stream(IntEnum):
+    """Separate sequences of random numbers; the number of the view, 0 or 1, is added."""
+
+    PLACE = 0
+    SIZE = 2
+    COLOUR = 4
 
 
 @dataclass(frozen=True)
@@ -51,14 +59,15 @@ class ViewConfig:
     blur: float = 1.0
     """Probability of a Gaussian blur."""
     blur_sigma: tuple[float, float] = (0.1, 2.0)
-    """Standard deviation of the blur in pixels of a 224 px image; it shrinks with the image, as does the 23 px kernel."""
+    """Standard deviation of the blur in pixels of a 224 px image; it shrinks with the image, and so does the kernel."""
 
     def __post_init__(self) -> None:
         for name, most in (("crop_scale", 1.0), ("crop_ratio", math.inf), ("blur_sigma", math.inf)):
             low, high = getattr(self, name)
             if not 0 < low <= high <= most:
                 raise UsageError(
-                    f"--views.{name.replace('_', '-')} {low} {high}: must be two numbers above 0, the smaller first, none above {most}"
+                    f"--views.{name.replace('_', '-')} {low} {high}: "
+                    f"must be two numbers above 0, the smaller first, none above {most}"
                 )
         for name in ("flip", "jitter", "brightness", "contrast", "saturation", "grayscale", "blur"):
             if not 0 <= getattr(self, name) <= 1:
@@ -79,30 +88,29 @@ class View(NamedTuple):
 def make_view(
     images_BHWC: Tensor, samples_B: np.ndarray, size: int, config: ViewConfig, *, seed: int, epoch: int, view: int
 ) -> View:
-    """View number `view` (0 or 1) of uint8 RGB images, size×size pixels; `samples_B` are their indices in the data set."""
+    """View number `view` (0 or 1) of uint8 RGB images, size×size pixels; `samples_B` are their numbers in the pool."""
     device = images_BHWC.device
-    draws_BN = uniform(seed, samples_B, epoch, view, count=len(PLACE) + len(COLOURS))
-    sizes_BT2 = uniform(seed, samples_B, epoch, 2 if config.same_zoom else 3 + view, count=2 * CROP_TRIES)
-    affine_B23 = _crop_and_flip(sizes_BT2.reshape(-1, 2, CROP_TRIES), draws_BN[:, : len(PLACE)], config)
-    to_source_B23 = torch.from_numpy(affine_B23).to(device, non_blocking=True)
-    colours_BN = torch.from_numpy(draws_BN[:, len(PLACE) :].astype(np.float32)).to(device, non_blocking=True)
-    draw = dict(zip(COLOURS, colours_BN.unbind(dim=1), strict=True))
-    x_BCHW = _resample(images_BHWC, to_source_B23, size)
+    to_source_B23 = draw_affine(samples_B, config, seed=seed, epoch=epoch, view=view).to(device, non_blocking=True)
+    colours_BN = torch.from_numpy(
+        uniform(seed, samples_B, epoch, Stream.COLOUR + view, count=len(COLOURS)).astype(np.float32)
+    )
+    draw = dict(zip(COLOURS, colours_BN.to(device, non_blocking=True).unbind(dim=1), strict=True))
+    x_BCHW = resample(images_BHWC, to_source_B23, size)
     x_BCHW = _jitter(x_BCHW, draw, config)
     x_BCHW = _blur(x_BCHW, draw["blur"] < config.blur, _between(draw["sigma"], config.blur_sigma))
     x_BCHW = x_BCHW.mul(2).sub(1).contiguous(memory_format=torch.channels_last)
     return View(x_BCHW, to_source_B23)
 
 
-def uniform(seed: int, samples_B: np.ndarray, epoch: int, view: int, *, count: int) -> np.ndarray:
-    """B×count numbers in [0, 1) that depend on nothing but the arguments of their row: SplitMix64's mixer over a chain of counters."""
+def uniform(seed: int, samples_B: np.ndarray, epoch: int, stream: int, *, count: int) -> np.ndarray:
+    """B×count numbers in [0, 1): SplitMix64's mixer over a chain of counters, a function of a row's arguments alone."""
     state = np.zeros((len(samples_B), 1), np.uint64)
     with np.errstate(over="ignore"):
         for part in (
             np.uint64(seed),
             np.asarray(samples_B, np.uint64)[:, None],
             np.uint64(epoch),
-            np.uint64(view),
+            np.uint64(stream),
             np.arange(count, dtype=np.uint64),
         ):
             state = _mix((state ^ part) + np.uint64(0x9E3779B97F4A7C15))
@@ -115,27 +123,31 @@ def _mix(state: np.ndarray) -> np.ndarray:
     return state ^ (state >> np.uint64(31))
 
 
-def _crop_and_flip(sizes_B2T: np.ndarray, place_B3: np.ndarray, config: ViewConfig) -> np.ndarray:
-    """RandomResizedCrop without rounding to pixels, then the flip, as B×2×3 float32."""
-    log_ratio = np.log(config.crop_ratio)
-    area_BT = _between(sizes_B2T[:, 0], config.crop_scale)
-    ratio_BT = np.exp(_between(sizes_B2T[:, 1], log_ratio))
+def draw_affine(samples_B: np.ndarray, config: ViewConfig, *, seed: int, epoch: int, view: int) -> Tensor:
+    """RandomResizedCrop without rounding to pixels, then the flip: the view's map to its source, B×2×3 on the CPU."""
+    sizes = Stream.SIZE + (0 if config.same_zoom else view)
+    area_BT, log_ratio_BT = np.split(uniform(seed, samples_B, epoch, sizes, count=2 * CROP_TRIES), 2, axis=1)
+    area_BT = _between(area_BT, config.crop_scale)
+    ratio_BT = np.exp(_between(log_ratio_BT, np.log(config.crop_ratio)))
     width_BT, height_BT = np.sqrt(area_BT * ratio_BT), np.sqrt(area_BT / ratio_BT)
     fits_BT = (width_BT <= 1) & (height_BT <= 1)
     rows, first_B, any_B = np.arange(len(area_BT)), fits_BT.argmax(axis=1), fits_BT.any(axis=1)
     width_B, height_B = (np.where(any_B, side_BT[rows, first_B], 1.0) for side_BT in (width_BT, height_BT))
+
+    left_B, top_B, mirror_B = uniform(seed, samples_B, epoch, Stream.PLACE + view, count=3).T
     affine_B23 = np.zeros((len(rows), 2, 3), np.float32)
-    affine_B23[:, 0, 0] = np.where(place_B3[:, 2] < config.flip, -width_B, width_B)
+    affine_B23[:, 0, 0] = np.where(mirror_B < config.flip, -width_B, width_B)
     affine_B23[:, 1, 1] = height_B
-    affine_B23[:, 0, 2] = (1 - width_B) * (2 * place_B3[:, 0] - 1)
-    affine_B23[:, 1, 2] = (1 - height_B) * (2 * place_B3[:, 1] - 1)
-    return affine_B23
+    affine_B23[:, 0, 2] = (1 - width_B) * (2 * left_B - 1)
+    affine_B23[:, 1, 2] = (1 - height_B) * (2 * top_B - 1)
+    return torch.from_numpy(affine_B23)
 
 
-def _resample(images_BHWC: Tensor, to_source_B23: Tensor, size: int) -> Tensor:
+def resample(images_BHWC: Tensor, to_source_B23: Tensor, size: int) -> Tensor:
     """Sample uint8 images through an axis-aligned map: float B×3×size×size in [0, 1].
 
-    Crops keep rows and columns apart, so two small matrices per sample do it, with a triangle filter as wide as the shrinking asks for.
+    Crops keep rows and columns apart, so two small matrices per sample do it, with a triangle filter as wide as the
+    shrinking asks for.
     """
     batch, height, width, _ = images_BHWC.shape
     rows_BSH = _triangle(to_source_B23[:, 1, 1], to_source_B23[:, 1, 2], height, size)
@@ -146,7 +158,7 @@ def _resample(images_BHWC: Tensor, to_source_B23: Tensor, size: int) -> Tensor:
 
 
 def _triangle(scale_B: Tensor, offset_B: Tensor, source: int, size: int) -> Tensor:
-    """B×size×source interpolation weights along one axis: bilinear when growing, area-wide when shrinking, border pixels repeated."""
+    """B×size×source interpolation weights along one axis: bilinear when growing, wider when shrinking."""
     view_S = (2 * torch.arange(size, device=scale_B.device) + 1) / size - 1
     centre_BS1 = (
         ((scale_B[:, None] * view_S + offset_B[:, None] + 1) * source / 2 - 0.5).clamp(0, source - 1).unsqueeze(2)
@@ -157,7 +169,7 @@ def _triangle(scale_B: Tensor, offset_B: Tensor, source: int, size: int) -> Tens
 
 
 def _jitter(x_BCHW: Tensor, draw: dict[str, Tensor], config: ViewConfig) -> Tensor:
-    """Brightness, contrast, saturation, hue (always in this order; torchvision shuffles it), then grayscale, with factors per sample."""
+    """Brightness, contrast, saturation, hue (in this order; torchvision shuffles it), grayscale; factors per sample."""
 
     def change(name: str) -> Tensor:
         return torch.where(draw["jitter"] < config.jitter, getattr(config, name) * (2 * draw[name] - 1), 0.0)

@@ -1,4 +1,4 @@
-"""The terms of the objectives: pure functions of tensors, one paper term per file. The target side never gets a gradient."""
+"""The terms of the objectives: pure functions of tensors, one paper term per file. Targets never get a gradient."""
 
 from sarl_training.losses.global_alignment import normalized_mse
 from sarl_training.losses.prototype_distribution import prototype_distribution_alignment

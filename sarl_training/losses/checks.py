@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def in_float32(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Run `loss` in float32 with autocast off: KL and squared differences of unit vectors lose everything in 8 bits of mantissa."""
+    """Run `loss` in float32 with autocast off: differences of unit vectors are lost in 8 bits of mantissa."""
 
     @functools.wraps(loss)
     def wrapped(*args: Tensor, **kwargs: object) -> Tensor:
@@ -23,7 +23,8 @@ def check_maps(online_BCHW: Tensor, target_BCHW: Tensor) -> None:
     """ValueError unless both are B×C×H×W with the same B and C."""
     if online_BCHW.ndim != 4 or target_BCHW.ndim != 4 or online_BCHW.shape[:2] != target_BCHW.shape[:2]:
         raise ValueError(
-            f"online {_shape(online_BCHW)} and target {_shape(target_BCHW)} maps: both must be B×C×H×W with the same B and C"
+            f"online {_shape(online_BCHW)} and target {_shape(target_BCHW)} maps: "
+            "both must be B×C×H×W with the same B and C"
         )
 
 

@@ -12,9 +12,12 @@ from sarl_training.losses.checks import check_maps, check_warp, in_float32
 def region_affinity_matching(
     online_BCHW: Tensor, target_BCHW: Tensor, warp_B23: Tensor, *, grid: int = 6, min_regions: int = 2
 ) -> Tensor:
-    """Eq. 5: mean squared difference of the cosine-distance matrices of grid×grid regions, over pairs whose centres `warp` puts inside the target view.
+    """Eq. 5: mean squared difference of the cosine-distance matrices of grid×grid regions.
 
-    Samples with fewer than `min_regions` such regions are skipped; mean over the rest, 0 if none is left. No gradient reaches the target.
+    Counted are pairs of regions whose centres `warp` (online view to target view) puts inside the target view.
+
+    Samples with fewer than `min_regions` such regions are skipped; mean over the rest, 0 if none is left. No gradient
+    reaches the target.
     """
     check_maps(online_BCHW, target_BCHW)
     check_warp(warp_B23, len(online_BCHW))

@@ -10,7 +10,9 @@ from sarl_training.losses.checks import check_maps, check_warp, in_float32
 
 @in_float32
 def saliency_alignment(online_BCHW: Tensor, target_BCHW: Tensor, warp_B23: Tensor) -> Tensor:
-    """Eq. 3: mean squared difference of unit-norm saliency maps over the online cells that `warp` (online view to target view) puts inside the target view.
+    """Eq. 3: mean squared difference of unit-norm saliency maps.
+
+    Counted are the online cells whose centres `warp` (online view to target view) puts inside the target view.
 
     Mean over the samples that have such cells, 0 if none has. No gradient reaches the target.
     """

@@ -1,4 +1,4 @@
-"""The self-supervised methods. A new one is a file here and a line in METHODS; the command line, the tests and the docs read the dict."""
+"""The self-supervised methods. A new one is a file here and a line in METHODS: command line, tests and docs read it."""
 
 from sarl_training.methods.base import Method
 from sarl_training.methods.byol import BYOL

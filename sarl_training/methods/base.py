@@ -11,7 +11,7 @@ from sarl_training.views import View
 
 
 class Method(nn.Module, ABC):
-    """Networks and objective of one method. All its state is in the state dict, so that a resumed run is the same run."""
+    """Networks and objective of one method. All its state is in the state dict, so that a resumed run is the same."""
 
     Config: ClassVar[type]
     """Frozen dataclass of the method's settings."""

@@ -1,6 +1,7 @@
 """BYOL (Grill et al. 2020): predict the target network's projection of the other view."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -41,7 +42,7 @@ class BYOL(Method):
     """Global invariance alone (the paper's Eq. 1 and 2)."""
 
     Config = BYOLConfig
-    PRESETS = {
+    PRESETS: ClassVar = {
         "paper": {
             "image_size": 224,
             "epochs": 100,

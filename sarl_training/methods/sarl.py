@@ -1,6 +1,7 @@
 """SARL (arXiv 2512.01908): BYOL and three spatial objectives on the feature maps."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ PART_LAYER = "layer3"
 
 @dataclass(frozen=True)
 class SARLConfig(BYOLConfig):
-    """SARL's own settings. The paper's weights (0.10, 0.05, 0.02) leave the spatial terms almost without influence; see models/RESULTS.md."""
+    """SARL's own settings. The paper's weights (0.10, 0.05, 0.02) leave the spatial terms almost without influence."""
 
     sal_weight: float = 100.0
     """Weight of saliency alignment, lambda_SAL of Eq. 6."""
@@ -40,7 +41,7 @@ class SARL(BYOL):
     """Where is salient, what parts are there, how are they arranged (Eq. 3 to 6), on top of BYOL's global term."""
 
     Config = SARLConfig
-    PRESETS = {
+    PRESETS: ClassVar = {
         "paper": merge(
             BYOL.PRESETS["paper"], {"method": {"sal_weight": 0.10, "ppda_weight": 0.05, "ram_weight": 0.02}}
         ),
