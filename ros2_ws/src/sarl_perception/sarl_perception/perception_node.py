@@ -18,6 +18,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
@@ -39,6 +40,7 @@ TRANSPORTS = {"raw": (Image, "image_raw"), "compressed": (CompressedImage, "imag
 RELIABILITIES = {"best_effort": ReliabilityPolicy.BEST_EFFORT, "reliable": ReliabilityPolicy.RELIABLE}
 OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 REPORT_PERIOD_S = 1.0
+RCLError = rclpy_implementation.RCLError
 
 Arrival = tuple[Any, float]
 """An image message and when it arrived (s, steady clock)."""
@@ -268,19 +270,22 @@ def _region(settings: Settings) -> Region | None:
 def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM."""
     rclpy.init(args=args)
+    node = None
     try:
         node = PerceptionNode()
-    except (SettingsRefused, ParameterException) as error:
-        print(f"perception_node: {error}", file=sys.stderr)
-        rclpy.utilities.try_shutdown()
-        return 1
-    try:
         node.start()
         rclpy.spin(node)
+    except (SettingsRefused, ParameterException) as error:
+        print(f"perception_node: {error}", file=sys.stderr)
+        return 1
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RCLError:
+        if rclpy.ok():  # else asked to stop in the middle of starting
+            raise
     finally:
-        node.close()
+        if node is not None:
+            node.close()
         rclpy.utilities.try_shutdown()
     return 0
 

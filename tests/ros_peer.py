@@ -1,0 +1,166 @@
+"""A camera, a listener and an operator for tests of the node: real processes over real DDS."""
+
+from __future__ import annotations
+
+import array
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PointStamped, PoseStamped, PoseWithCovarianceStamped, WrenchStamped
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sarl_msgs.msg import ContactStamped, MaterialStamped
+from sensor_msgs.msg import Image
+
+DEADLINE_S = 20.0
+NODE = "sarl_perception.perception_node"
+TOPICS: dict[str, type] = {
+    "edge_pose": PoseStamped,
+    "edge_pose_with_covariance": PoseWithCovarianceStamped,
+    "contact_point": PointStamped,
+    "force": WrenchStamped,
+    "material": MaterialStamped,
+    "contact": ContactStamped,
+}
+
+
+class Peer:
+    """Sends images and keeps every message it hears, by topic."""
+
+    def __init__(self, namespace: str = "") -> None:
+        self.node = rclpy.create_node("peer", namespace=namespace)
+        self.heard: dict[str, list[Any]] = defaultdict(list)
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+        for topic, message_type in {**TOPICS, "/diagnostics": DiagnosticArray}.items():
+            self.listen(message_type, topic)
+        best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self.camera = self.node.create_publisher(Image, "image_raw", best_effort)
+
+    def listen(self, message_type: type, topic: str) -> None:
+        self.node.create_subscription(message_type, topic, self.heard[topic].append, 100)
+
+    def spin_until(self, is_done: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> Any:
+        """Spin until `is_done` is true and return its value; fail with `what` at the deadline."""
+        end_s = time.monotonic() + deadline_s
+        while time.monotonic() < end_s:
+            if value := is_done():
+                return value
+            self.executor.spin_once(timeout_sec=0.05)
+        raise AssertionError(
+            f"not within {deadline_s} s: {what}; heard { ({k: len(v) for k, v in self.heard.items()}) }"
+        )
+
+    def spin_for(self, seconds: float) -> None:
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s:
+            self.executor.spin_once(timeout_sec=0.02)
+
+    def connect(self, topics: Iterable[str] = TOPICS) -> int:
+        """Send frames until each topic has carried an answer, then forget them; returns how many were answered.
+
+        A publisher counts a subscriber before that one hears it, so a first best-effort frame may be lost.
+        """
+        last: list[tuple[int, int]] = []
+
+        def is_heard() -> bool:
+            last.append(self.send(np.zeros((8, 8, 3), np.uint8)))
+            self.spin_for(0.1)
+            return all(self.heard[topic] for topic in topics)
+
+        self.spin_until(is_heard, f"answers on {', '.join(topics)}")
+        self.spin_for(0.3)
+        answered = len({_stamp(message) for topic in topics for message in self.heard[topic]})
+        for messages in self.heard.values():
+            messages.clear()
+        return answered
+
+    def send(self, rgb: np.ndarray, *, age_s: float = 0.0, **fields: Any) -> tuple[int, int]:
+        """Send an rgb8 image (fields replaced as given); returns its stamp."""
+        height, width = rgb.shape[:2]
+        message = Image(height=height, width=width, encoding="rgb8", step=3 * width)
+        message.header.frame_id = "camera"
+        stamp_ns = self.node.get_clock().now().nanoseconds - round(age_s * 1e9)
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 10**9)
+        message.data = array.array("B", rgb.tobytes())
+        for name, value in fields.items():
+            setattr(message, name, value)
+        self.camera.publish(message)
+        return message.header.stamp.sec, message.header.stamp.nanosec
+
+    def answer(self, topic: str, stamp: tuple[int, int]) -> Any:
+        """The message on a topic with this stamp, once it has come."""
+        return self.spin_until(lambda: self.find(topic, stamp), f"{topic} with stamp {stamp}")
+
+    def find(self, topic: str, stamp: tuple[int, int]) -> Any:
+        return next((message for message in self.heard[topic] if _stamp(message) == stamp), None)
+
+    def status(self, is_it: Callable[[Any, dict[str, str]], bool], what: str) -> Any:
+        """The first diagnostic status from now on for which `is_it(status, values)` holds."""
+        self.heard["/diagnostics"].clear()
+
+        def found() -> Any:
+            for array_ in self.heard["/diagnostics"]:
+                for status in array_.status:
+                    if is_it(status, {item.key: item.value for item in status.values}):
+                        return status
+            return None
+
+        return self.spin_until(found, what)
+
+    def call(self, service_type: type, name: str, request: Any) -> Any:
+        """Answer of a service."""
+        client = self.node.create_client(service_type, name)
+        self.spin_until(client.service_is_ready, f"service {name}")
+        future = client.call_async(request)
+        return self.spin_until(lambda: future.done() and future.result(), f"answer of {name}")
+
+    def close(self) -> None:
+        self.node.destroy_node()
+
+
+def _stamp(message: Any) -> tuple[int, int]:
+    return message.header.stamp.sec, message.header.stamp.nanosec
+
+
+@contextmanager
+def running(module: str, log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A module as a process of its own, its output in `log`; it must end with status 0 on SIGINT."""
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+    assert process.returncode == 0, f"{module} ended with {process.returncode}: {log.read_text()}"
+
+
+def parameters(**values: Any) -> list[str]:
+    """Command-line words that set ROS parameters."""
+    words = ["--ros-args"]
+    for name, value in values.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        words += ["-p", f"{name}:={text}"]
+    return words

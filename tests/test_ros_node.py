@@ -1,0 +1,270 @@
+"""The real node process over real DDS: every topic, every refusal, lifecycle, clean exit."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import robot_side
+
+pytest.importorskip("rclpy", reason=robot_side.NOT_BUILT)
+pytest.importorskip("sarl_msgs.msg", reason=robot_side.NOT_BUILT)
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import DescribeParameters, ListParameters, SetParameters
+from rclpy.parameter import Parameter
+from ros_peer import NODE, TOPICS, Peer, parameters, running
+from sarl_demo.measure import free_domain
+from sensor_msgs.msg import CompressedImage, Image
+from tiny_model import write_model
+
+pytestmark = pytest.mark.ros
+BLACK = np.zeros((48, 64, 3), np.uint8)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ros_domain() -> Iterator[None]:
+    """A domain of this test's own, on this machine only."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROS_DOMAIN_ID", str(free_domain()))
+        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        rclpy.init()
+        yield
+        rclpy.utilities.try_shutdown()
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    peer = Peer()
+    yield peer
+    peer.close()
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "tiny.onnx")
+
+
+def test_every_output_with_the_stamp_and_frame_of_the_image(peer: Peer, model: Path, tmp_path: Path) -> None:
+    with running(NODE, tmp_path / "log", *parameters(model=model)):
+        already = peer.connect()
+        stamp = peer.send(BLACK)
+        for topic in TOPICS:
+            assert peer.answer(topic, stamp).header.frame_id == "vitactip_tip", topic
+        pose = peer.find("edge_pose", stamp).pose
+        assert pose.position.x == pytest.approx(0.001 * math.cos(0.5))
+        assert peer.find("contact", stamp).in_contact
+        assert peer.find("material", stamp).label == "glass"
+        for _ in range(30):
+            stamp = peer.send(BLACK)
+            peer.answer("edge_pose", stamp)
+        status = peer.status(lambda _, values: values["answered"] == str(already + 31), "diagnostics count the answers")
+        values = {item.key: item.value for item in status.values}
+        assert status.level in (DiagnosticStatus.OK, DiagnosticStatus.STALE)
+        assert values["provider"] == "CPUExecutionProvider"
+        assert values["model"] == str(model)
+        assert float(values["latency_ms_p50"]) > 0
+        assert sum(int(values[name]) for name in ("dropped", "stale", "rejected", "failed")) == 0
+
+
+def test_frame_and_namespace_are_the_users(model: Path, tmp_path: Path) -> None:
+    left, right = Peer("left"), Peer("right")
+    words = [*parameters(model=model, frame_id="left/tip"), "-r", "__ns:=/left"]
+    with running(NODE, tmp_path / "log", *words):
+        left.connect()
+        stamp = left.send(BLACK)
+        assert left.answer("edge_pose", stamp).header.frame_id == "left/tip"
+        right.spin_for(0.3)
+        assert not right.heard["edge_pose"]
+    left.close()
+    right.close()
+
+
+def test_malformed_and_stale_frames_are_counted_and_never_stop_the_node(
+    peer: Peer, model: Path, tmp_path: Path
+) -> None:
+    with running(NODE, tmp_path / "log", *parameters(model=model)):
+        already = peer.connect()
+        bad = [
+            {"height": 0},
+            {"encoding": "32FC1"},
+            {"data": b"short"},
+            {"step": 1},
+            {"width": 10**6},
+            {"age_s": 100.0},
+            {"age_s": -100.0},
+        ]
+        for fields in [*bad, *bad]:
+            peer.send(BLACK, **fields)
+            peer.spin_for(0.05)
+        stamp = peer.send(np.pad(BLACK, ((0, 0), (0, 6), (0, 0))), width=64)  # padded rows are fine
+        peer.answer("edge_pose", stamp)
+        peer.status(
+            lambda status, values: (
+                (values["rejected"], values["stale"], values["answered"]) == ("10", "4", str(already + 1))
+            ),
+            "every frame is counted",
+        )
+        assert {len(peer.heard[topic]) for topic in TOPICS} == {1}
+    log = (tmp_path / "log").read_text()
+    assert log.count("32FC1") == 1, "logged once"
+    assert "max_age" in log
+
+
+def test_poses_only_while_in_contact(peer: Peer, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "free.onnx", values={"contact_probability": [0.2]})
+    with running(NODE, tmp_path / "log", *parameters(model=model)):
+        peer.connect(["contact", "force"])
+        stamp = peer.send(BLACK)
+        assert peer.answer("contact", stamp).in_contact is False
+        assert peer.answer("force", stamp)
+        peer.spin_for(0.3)
+        for topic in ("edge_pose", "edge_pose_with_covariance", "contact_point"):
+            assert not peer.heard[topic], topic
+
+
+def test_the_contact_gate_can_be_opened(peer: Peer, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "free.onnx", values={"contact_probability": [0.2]})
+    with running(NODE, tmp_path / "log", *parameters(model=model, contact_gate=False)):
+        peer.connect()
+        stamp = peer.send(BLACK)
+        assert peer.answer("edge_pose", stamp)
+        assert peer.answer("contact", stamp).in_contact is False
+
+
+def test_compressed_images_and_a_region(peer: Peer, model: Path, tmp_path: Path) -> None:
+    camera = peer.node.create_publisher(CompressedImage, "image_raw/compressed", 1)  # reliable: the first one arrives
+    image = BLACK.copy()
+    image[:20, :20] = 255
+    words = parameters(
+        model=model, image_transport="compressed", region="[0, 0, 20, 20]", reliability="reliable", max_age=0.0
+    )
+    with running(NODE, tmp_path / "log", *words):
+        peer.spin_until(camera.get_subscription_count, "the node subscribes to the camera")
+        peer.spin_until(lambda: peer.node.count_publishers("edge_pose"), "the node publishes")
+        peer.spin_for(0.5)
+        message = CompressedImage(format="png", data=cv2.imencode(".png", image)[1].tobytes())
+        message.header.stamp = peer.node.get_clock().now().to_msg()
+        camera.publish(message)
+        pose = peer.answer("edge_pose", (message.header.stamp.sec, message.header.stamp.nanosec)).pose
+        assert math.hypot(pose.position.x, pose.position.y) == pytest.approx(0.002)
+
+
+def test_the_overlay_is_drawn_while_someone_listens(peer: Peer, model: Path, tmp_path: Path) -> None:
+    peer.listen(Image, "overlay")
+    with running(NODE, tmp_path / "log", *parameters(model=model)):
+        peer.connect([*TOPICS, "overlay"])
+        stamp = peer.send(BLACK)
+        overlay = peer.answer("overlay", stamp)
+        assert overlay.header.frame_id == "camera"
+        assert (overlay.height, overlay.width, overlay.encoding) == (48, 64, "rgb8")
+        assert any(overlay.data)
+
+
+def test_a_refused_model_is_named_and_can_be_replaced(peer: Peer, model: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(model.read_bytes()[:100])
+    with running(NODE, tmp_path / "log", *parameters(model=broken)):
+        status = peer.status(lambda status, _: status.level == DiagnosticStatus.ERROR, "the refusal is in /diagnostics")
+        assert "model refused" in status.message and str(broken) in status.message
+        state = peer.call(GetState, "perception_node/get_state", GetState.Request()).current_state
+        assert state.id == State.PRIMARY_STATE_UNCONFIGURED
+        request = SetParameters.Request(
+            parameters=[Parameter("model", value=str(model)).to_parameter_msg()],
+        )
+        assert peer.call(SetParameters, "perception_node/set_parameters", request).results[0].successful
+        for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+            change = ChangeState.Request(transition=Transition(id=transition))
+            assert peer.call(ChangeState, "perception_node/change_state", change).success
+        peer.connect()
+        peer.answer("edge_pose", peer.send(BLACK))
+
+
+def test_lifecycle_cycles_leave_one_of_everything(peer: Peer, model: Path, tmp_path: Path) -> None:
+    cycle = (
+        Transition.TRANSITION_DEACTIVATE,
+        Transition.TRANSITION_CLEANUP,
+        Transition.TRANSITION_CONFIGURE,
+        Transition.TRANSITION_ACTIVATE,
+    )
+    with running(NODE, tmp_path / "log", *parameters(model=model)):
+        peer.connect()
+        for transition in cycle * 5:
+            change = ChangeState.Request(transition=Transition(id=transition))
+            assert peer.call(ChangeState, "perception_node/change_state", change).success
+        peer.connect()
+        peer.answer("edge_pose", peer.send(BLACK))
+        peer.spin_until(lambda: peer.node.count_publishers("edge_pose") == 1, "one publisher is left")
+        peer.spin_until(lambda: peer.node.count_subscribers("image_raw") == 1, "one subscription is left")
+
+
+def test_parameters_are_described_and_checked(peer: Peer, model: Path, tmp_path: Path) -> None:
+    with running(NODE, tmp_path / "log", *parameters(model=model, autostart=False)):
+        listed = peer.call(ListParameters, "perception_node/list_parameters", ListParameters.Request()).result.names
+        names = [name for name in listed if name not in ("use_sim_time", "start_type_description_service")]
+        assert "contact_threshold" in names
+        described = peer.call(
+            DescribeParameters, "perception_node/describe_parameters", DescribeParameters.Request(names=names)
+        )
+        assert all(descriptor.description for descriptor in described.descriptors)
+        for name, value in {
+            "contact_threshold": 1.5,
+            "reliability": "maybe",
+            "region": [1, 2, 3],
+            "threads": 0,
+        }.items():
+            request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+            result = peer.call(SetParameters, "perception_node/set_parameters", request).results[0]
+            assert not result.successful and result.reason, name
+
+
+def test_a_camera_that_offers_less_is_named(peer: Peer, model: Path, tmp_path: Path) -> None:
+    with running(NODE, tmp_path / "log", *parameters(model=model, reliability="reliable")):
+        status = peer.status(lambda status, _: "QoS" in status.message, "the incompatible camera is in /diagnostics")
+        assert "best_effort" in status.message
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_a_busy_node_cleanly(peer: Peer, model: Path, tmp_path: Path, stop: int) -> None:
+    with running(NODE, tmp_path / "log", *parameters(model=model)) as process:
+        peer.connect()
+        for _ in range(20):
+            peer.send(BLACK)
+        process.send_signal(stop)
+        assert process.wait(10) == 0
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (parameters(max_age="soon"), "max_age"),
+        (parameters(threads=0), "threads"),
+        (parameters(image_transport="video"), "raw, compressed"),
+    ],
+)
+def test_wrong_parameters_end_with_one_line(words: list[str], named: str) -> None:
+    done = subprocess.run([sys.executable, "-m", NODE, *words], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert named in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_without_the_workspace_the_node_says_so() -> None:
+    environment = {**os.environ, "AMENT_PREFIX_PATH": sys.prefix}
+    done = subprocess.run(
+        [sys.executable, "-m", NODE], capture_output=True, text=True, timeout=60, check=False, env=environment
+    )
+    assert done.returncode == 1
+    assert "build the workspace" in done.stderr
