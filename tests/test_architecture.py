@@ -31,7 +31,7 @@ LAYERS: list[set[str]] = [
         "export",
         "report",
     },
-    {"methods", "tasks", "adapters", "simulation.sensors"},
+    {"methods", "tasks", "adapters", "simulation.sensors", "simulation.render"},
     {"losses", "views", "dataset", "simulation"},
     {"networks", "target_network", "readouts", "optim", "geometry", "run_folder"},
     {"config"},

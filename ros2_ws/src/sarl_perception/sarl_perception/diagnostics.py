@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 
 from builtin_interfaces.msg import Time
@@ -17,21 +18,28 @@ class Faults:
 
     model: str = ""
     qos: str = ""
-    input: dict[str, str] = field(default_factory=dict)
-    """Reason -> message of the frames refused since the last report."""
+    _refused: dict[str, str] = field(default_factory=dict)
     _seen: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, reason: str, message: str) -> bool:
-        """Note a frame that was refused; True the first time this reason is seen."""
-        self.input[reason] = message
-        is_new = reason not in self._seen
-        self._seen.add(reason)
-        return is_new
+        """Note a frame that was refused; True the first time this reason is seen. Safe from the worker thread."""
+        with self._lock:
+            self._refused[reason] = message
+            is_new = reason not in self._seen
+            self._seen.add(reason)
+            return is_new
+
+    def take_refused(self) -> str:
+        """The reasons for which frames were refused since the last call, as one line."""
+        with self._lock:
+            refused, self._refused = self._refused, {}
+            return "; ".join(refused.values())
 
 
 def judge(report: Report, faults: Faults, *, active: bool) -> tuple[bytes, str]:
     """(diagnostic level, one line that says the most important thing): the first rule that holds."""
-    refused = "; ".join(faults.input.values())
+    refused = faults.take_refused()
     silent, mute = report.input_hz == 0, report.output_hz == 0
     rules = [
         (bool(faults.model), DiagnosticStatus.ERROR, faults.model),

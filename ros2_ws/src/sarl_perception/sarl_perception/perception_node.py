@@ -6,13 +6,11 @@ subscribes. The executor thread only takes messages; one worker thread answers t
 
 from __future__ import annotations
 
-import array
 import sys
 import time
 from typing import Any
 
 import rclpy
-from builtin_interfaces.msg import Time as TimeMessage
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
@@ -21,29 +19,23 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
 
 from sarl_perception.contract import ModelRefused
 from sarl_perception.diagnostics import Faults, diagnostic_array
-from sarl_perception.estimator import Estimate, InferenceFailed, Region, TactileEstimator
+from sarl_perception.estimator import InferenceFailed, Region, TactileEstimator
 from sarl_perception.frame_counters import FrameCounters
-from sarl_perception.image_input import ImageRefused, message_to_rgb
+from sarl_perception.frame_pipeline import Arrival, FramePipeline
 from sarl_perception.mailbox import Worker
 from sarl_perception.model_path import resolve_model
-from sarl_perception.overlay import draw_overlay
 from sarl_perception.parameters import Settings, SettingsRefused, declare_parameters, read_settings
-from sarl_perception.publishers import PUBLISHERS, OutputPublisher, Reading
+from sarl_perception.publishers import PUBLISHERS, OutputPublisher
 
 TRANSPORTS = {"raw": (Image, "image_raw"), "compressed": (CompressedImage, "image_raw/compressed")}
 RELIABILITIES = {"best_effort": ReliabilityPolicy.BEST_EFFORT, "reliable": ReliabilityPolicy.RELIABLE}
 OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 REPORT_PERIOD_S = 1.0
 RCLError = rclpy_implementation.RCLError
-
-Arrival = tuple[Any, float]
-"""An image message and when it arrived (s, steady clock)."""
 
 
 class PerceptionNode(LifecycleNode):
@@ -99,7 +91,18 @@ class PerceptionNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._counters = FrameCounters()
         self._faults = Faults()
-        self._worker = Worker(self._answer, "inference")
+        pipeline = FramePipeline(
+            settings=self._settings,
+            estimator=self._estimator,
+            outputs=self._outputs,
+            overlay=self._overlay,
+            clock=self.get_clock(),
+            logger=self.get_logger(),
+            counters=self._counters,
+            faults=self._faults,
+            is_running=self.context.ok,
+        )
+        self._worker = Worker(pipeline.answer, "inference")
         message_type, topic = TRANSPORTS[self._settings.image_transport]
         self._subscription = self.create_subscription(
             message_type,
@@ -150,7 +153,7 @@ class PerceptionNode(LifecycleNode):
             self._overlay = None
         self._estimator = None
 
-    # ---- frames ----------------------------------------------------------------------------------------------------
+    # ---- input -----------------------------------------------------------------------------------------------------
 
     def _receive(self, message: Any) -> None:
         """Executor thread: hand the frame over and return at once."""
@@ -158,81 +161,7 @@ class PerceptionNode(LifecycleNode):
         if self._worker.offer((message, time.perf_counter())):
             self._counters.count("dropped")
 
-    def _answer(self, arrival: Arrival) -> None:
-        """Worker thread: one frame from message to published outputs, or the reason why not."""
-        message, arrived_s = arrival
-        try:
-            if self._is_stale(message.header.stamp):
-                return
-            rgb = message_to_rgb(message)
-            estimate = self._estimator.estimate(rgb)
-            if self._is_stale(message.header.stamp):
-                return
-            reading = self._publish(message.header.stamp, estimate)
-            processing_s = time.perf_counter() - arrived_s
-            self._counters.answer(age_s=self._age_s(message.header.stamp), processing_s=processing_s)
-            self._publish_overlay(message.header, rgb, reading)
-        except ImageRefused as error:
-            self._refuse("rejected", error.reason, f"image refused: {error}")
-        except ValueError as error:
-            self._refuse("rejected", "shape", f"image refused: {error}")
-        except InferenceFailed as error:
-            self._refuse("failed", "inference", f"no estimate: {error}")
-        except Exception as error:  # the last line of defence: one frame must not end the worker
-            if self.context.ok():  # else the node is shutting down under us
-                self._refuse("failed", type(error).__name__, f"unexpected {type(error).__name__}: {error}")
-
-    def _publish(self, stamp: TimeMessage, estimate: Estimate) -> Reading:
-        """Publish every output that may speak; returns the reading with the frame of the contract."""
-        probability = estimate.contact_probability
-        in_contact = probability is None or probability >= self._settings.contact_threshold
-        for publisher in self._outputs:
-            frame = self._settings.frame_id or publisher.output.frame or estimate.contract.frame
-            if in_contact or not publisher.needs_contact or not self._settings.contact_gate:
-                publisher.publish(Reading(estimate, Header(stamp=stamp, frame_id=frame), in_contact))
-        return Reading(estimate, Header(stamp=stamp, frame_id=estimate.contract.frame), in_contact)
-
-    def _publish_overlay(self, header: Header, rgb: Any, reading: Reading) -> None:
-        """Draw only while someone listens; the overlay is in the camera's frame."""
-        if self._overlay.get_subscription_count() == 0:
-            return
-        drawn = draw_overlay(
-            rgb,
-            reading.estimate,
-            region=_region(self._settings),
-            field_of_view_m=self._settings.overlay_field_of_view,
-            in_contact=reading.in_contact or not self._settings.contact_gate,
-        )
-        height, width = drawn.shape[:2]
-        message = Image(header=header, height=height, width=width, encoding="rgb8", step=3 * width)
-        message.data = array.array("B", drawn.tobytes())  # the only assignment that is fast in every distribution
-        self._overlay.publish(message)
-
-    def _is_stale(self, stamp: TimeMessage) -> bool:
-        """Count and name a frame whose stamp is out of range of the node's clock (simulated time included)."""
-        age_s, limit_s = self._age_s(stamp), self._settings.max_age
-        if limit_s == 0 or abs(age_s) <= limit_s:
-            return False
-        fault = f"is {age_s:.3f} s old" if age_s > 0 else f"is {-age_s:.3f} s in the future"
-        self._refuse(
-            "stale",
-            "old" if age_s > 0 else "future",
-            f"image stamp {fault}; allowed {limit_s} s (parameter max_age): check the camera's clock, use_sim_time for"
-            " bags, or the load of this machine",
-        )
-        return True
-
-    def _age_s(self, stamp: TimeMessage) -> float:
-        clock = self.get_clock()
-        return (clock.now() - Time.from_msg(stamp, clock_type=clock.clock_type)).nanoseconds * 1e-9
-
-    # ---- faults and reports ----------------------------------------------------------------------------------------
-
-    def _refuse(self, outcome: str, reason: str, message: str) -> None:
-        """Count a frame that gets no answer, and log the first of its kind."""
-        self._counters.count(outcome)
-        if self._faults.note(reason, message):
-            self.get_logger().warning(f"{message} (counted in /diagnostics from here on)")
+    # ---- reports --------------------------------------------------------------------------------------------------
 
     def _note_incompatible_qos(self, event: Any) -> None:
         self._faults.qos = (
@@ -259,7 +188,6 @@ class PerceptionNode(LifecycleNode):
         self._diagnostics.publish(
             diagnostic_array(name, stamp, report, self._faults, state=state, estimator=self._estimator)
         )
-        self._faults.input = {}
 
 
 def _region(settings: Settings) -> Region | None:
