@@ -17,27 +17,22 @@ SHARE = Path(get_package_share_directory("sarl_perception"))
 
 ARGUMENTS = [
     DeclareLaunchArgument("dataset", description="Dataset folder written by sarl-train simulate"),
-    DeclareLaunchArgument("rate", default_value="30.0", description="Frames per second"),
-    DeclareLaunchArgument("count", default_value="0", description="Stop after this many frames; 0: never"),
+    DeclareLaunchArgument("rate", default_value="", description="Frames per second"),
+    DeclareLaunchArgument("count", default_value="", description="Stop after this many frames; 0: never"),
 ]
 
 
 def camera_node(context: LaunchContext) -> list[Node]:
     """The camera, in the node's namespace and on its image topic."""
-    given = context.launch_configurations
+    given = {name: value for name, value in context.launch_configurations.items() if value}
+    parameters = {"dataset": str(Path(given["dataset"]).expanduser().absolute()), "wait_for": "image"}
+    parameters |= {name: kind(given[name]) for name, kind in (("rate", float), ("count", int)) if name in given}
     return [
         Node(
             package="sarl_demo",
             executable="simulated_camera",
-            namespace=given["namespace"],
-            parameters=[
-                {
-                    "dataset": str(Path(given["dataset"]).expanduser().absolute()),
-                    "rate": float(given["rate"]),
-                    "count": int(given["count"]),
-                    "wait_for": "image",
-                }
-            ],
+            namespace=given.get("namespace", ""),
+            parameters=[parameters],
             remappings=[("image_raw", given["image_topic"])],
             output="screen",
         )

@@ -87,10 +87,10 @@ def place_on_frame(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
     side = min(width, height)
     frame = np.zeros((height, width, 3), np.uint8)
     x, y = (width - side) // 2, (height - side) // 2
-    shrinking = rgb.shape[0] > side
-    frame[y : y + side, x : x + side] = cv2.resize(
-        rgb, (side, side), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    )
+    interpolation = (
+        cv2.INTER_AREA if rgb.shape[0] > side else cv2.INTER_CUBIC
+    )  # the node shrinks it again: keep it sharp
+    frame[y : y + side, x : x + side] = cv2.resize(rgb, (side, side), interpolation=interpolation)
     return frame
 
 

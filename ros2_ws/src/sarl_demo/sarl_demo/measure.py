@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from sarl_demo.simulated_camera import PARAMETERS
+
 STOP_TIMEOUT_S = 10.0
-START_TIMEOUT_S = 60.0
 DOMAINS = range(1, 100)
 
 
@@ -29,9 +30,12 @@ class RunFailed(RuntimeError):
 
 
 def measure(
-    *, model: Path, data: Path, out: Path, frames: int, rate: float, width: int, height: int, parameters: list[str]
+    *, model: Path, data: Path, out: Path, frames: int, rate: float, patience: float, camera: list[str], node: list[str]
 ) -> dict[str, float | None]:
-    """Summary of one run (also written to `out`); logs of the processes lie beside it. Raises `RunFailed`."""
+    """Summary of one run (also written to `out`); logs of the processes lie beside it. Raises `RunFailed`.
+
+    `patience` is how long the first frame may take, s; `camera` and `node` are further parameters, as NAME:=VALUE.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     environment = {
         **os.environ,
@@ -39,30 +43,26 @@ def measure(
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "PYTHONUNBUFFERED": "1",
     }
-    node = ["sarl_perception.perception_node", *_parameters([f"model:={model.absolute()}", *parameters])]
-    camera = [
-        "sarl_demo.simulated_camera",
-        *_parameters(
-            [
-                f"dataset:={data.absolute()}",
-                f"count:={frames}",
-                f"rate:={float(rate)}",
-                f"width:={width}",
-                f"height:={height}",
-                "wait_for:=all",
-            ]
-        ),
-    ]
-    recorder = ["sarl_demo.recorder", "--out", str(out), "--patience", str(START_TIMEOUT_S)]
+    replay = [f"dataset:={data.absolute()}", f"count:={frames}", f"rate:={float(rate)}", "wait_for:=all"]
+    processes = (
+        ["sarl_perception.perception_node", *_parameters([f"model:={model.absolute()}", *node])],
+        ["sarl_demo.simulated_camera", *_parameters([*replay, *camera])],
+    )
+    recorder = ["sarl_demo.recorder", "--out", str(out), "--patience", str(patience)]
     out.unlink(missing_ok=True)
     with ExitStack() as stack:
-        for module in (node, camera):
+        for module in processes:
             stack.enter_context(_running(module, environment, out))
         listener = stack.enter_context(_running(recorder, environment, out))
-        status = listener.wait(timeout=2 * START_TIMEOUT_S + frames / rate)
+        status = listener.wait(timeout=patience + 2 * frames / rate + STOP_TIMEOUT_S)
     if status != 0:
         raise RunFailed(f"nothing was recorded: see {', '.join(str(log) for log in sorted(out.parent.glob('*.log')))}")
-    return json.loads(out.read_text(encoding="utf-8"))
+    summary = json.loads(out.read_text(encoding="utf-8"))
+    if summary["unknown_stamps"] or not summary["posed"]:
+        raise RunFailed(
+            f"{summary['posed']} poses, {summary['unknown_stamps']} with the stamp of no sent frame: see {out}"
+        )
+    return summary
 
 
 def free_domain() -> int:
@@ -112,16 +112,14 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="dataset folder; its test split is replayed")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write; logs lie beside it")
     parser.add_argument("--frames", type=int, default=300, help="frames to send")
-    parser.add_argument("--rate", type=float, default=30.0, help="frames per second")
-    parser.add_argument("--width", type=int, default=640, help="frame width, pixels")
-    parser.add_argument("--height", type=int, default=480, help="frame height, pixels")
-    parser.add_argument(
-        "--parameter", action="append", default=[], metavar="NAME:=VALUE", help="parameter of the node; may be repeated"
-    )
-    options = vars(parser.parse_args())
-    options["parameters"] = options.pop("parameter")
+    parser.add_argument("--rate", type=float, default=PARAMETERS["rate"][0], help="frames per second")
+    parser.add_argument("--patience", type=float, default=60.0, help="seconds to wait for the first frame")
+    for name in ("camera", "node"):
+        parser.add_argument(
+            f"--{name}", action="append", default=[], metavar="NAME:=VALUE", help=f"parameter of the {name}; repeatable"
+        )
     try:
-        print(json.dumps(measure(**options), indent=2))
+        print(json.dumps(measure(**vars(parser.parse_args())), indent=2))
     except (RunFailed, subprocess.TimeoutExpired) as error:
         print(f"measure: {error}", file=sys.stderr)
         return 1

@@ -79,7 +79,7 @@ def main(args: list[str] | None = None) -> int:
     """Record one run of the camera."""
     parser = argparse.ArgumentParser(prog="recorder", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
-    parser.add_argument("--patience", type=float, default=60.0, help="seconds to wait for the first frame")
+    parser.add_argument("--patience", type=float, required=True, help="seconds to wait for the first frame")
     options = parser.parse_args(rclpy.utilities.remove_ros_args(args or sys.argv)[1:])
     rclpy.init(args=args)
     recorder = Recorder()

@@ -71,7 +71,7 @@ def declare_parameters(node: Node) -> None:
 
     Raises `SettingsRefused` when that file is not there or incomplete.
     """
-    defaults = _read_yaml()
+    defaults = read_defaults()
     if set(defaults) != set(ABOUT):
         raise SettingsRefused(
             f"{PARAMETER_FILE}: parameters {sorted(set(defaults) ^ set(ABOUT))} are missing or unknown"
@@ -86,7 +86,8 @@ def read_settings(node: Node) -> Settings:
     return Settings(**{name: node.get_parameter(name).value for name in ABOUT})
 
 
-def _read_yaml() -> dict[str, Any]:
+def read_defaults() -> dict[str, Any]:
+    """Parameter -> value of the package's YAML. Raises `SettingsRefused` when the file is not there."""
     try:
         path = Path(get_package_share_directory(PACKAGE)) / PARAMETER_FILE
         return yaml.safe_load(path.read_text(encoding="utf-8"))["/**"]["ros__parameters"]
