@@ -86,6 +86,6 @@ class Leverage:
 def low_rank_leverage(ridge: Ridge, rank: int) -> Leverage:
     """Ridge leverage `z (Z'Z + lambda)^-1 z'` along `rank` directions; beyond, each weighs as their mean in train."""
     values_K = ridge.spectrum.values_K
-    beyond = values_K[rank:]
-    rest = float((beyond / (beyond + ridge.penalty)).sum() / beyond.sum()) if len(beyond) else 1 / ridge.penalty
+    beyond = values_K[rank:] if len(values_K) > rank else values_K[-1:]
+    rest = float((beyond / (beyond + ridge.penalty)).sum() / beyond.sum())
     return Leverage(ridge.spectrum.directions_FK[:, :rank], 1 / (values_K[:rank] + ridge.penalty), rest)

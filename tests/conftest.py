@@ -1,0 +1,20 @@
+"""Tests leave nothing in the user's cache and do not fight for cores."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Tiny tensors are computed faster by one thread than shared out, much faster on a busy machine."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Decoded images and hashes of the tests live in their own folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SARL_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -1,0 +1,321 @@
+"""The dataset format: what goes in comes out, and everything broken is refused by name."""
+
+import errno
+import logging
+import os
+import shutil
+import string
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from tiny_dataset import bar_image, write_dataset
+
+from sarl_training import image_store
+from sarl_training.dataset import Dataset, DatasetWriter, decode_image, load_images, square_and_resize
+from sarl_training.errors import DataRefused, RunFailed, UsageError
+from sarl_training.labels import FIXED_COLUMNS, SPLITS, read_table, write_table
+
+HEADER = "sample_id,image,latent_id,group_id,split,x_mm\n"
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    return write_dataset(tmp_path / "data", {"edge_pose": 10, "contact": 10}, ("vitactip", "tactip"))
+
+
+def labels_of(dataset: Path, task: str = "edge_pose", sensor: str = "vitactip") -> Path:
+    return dataset / task / sensor / "labels.csv"
+
+
+def test_what_is_written_is_read(dataset: Path) -> None:
+    opened = Dataset.open(dataset)
+    assert opened.tasks() == ["contact", "edge_pose"] and opened.sensors("contact") == ["tactip", "vitactip"]
+    assert opened.simulated and opened.info["seed"] == 0
+    table = opened.table("edge_pose", "vitactip", ("x_mm", "z_mm", "theta_deg"))
+    assert len(table) == 10 and len(table.part("train")) == 6 and len(table.part("val", "test")) == 4
+    assert table.targets(("z_mm", "x_mm"))[:, 0] == pytest.approx(1 + (table.columns["x_mm"] / 3) ** 2)
+    assert opened.table("contact", "vitactip").columns["label"].tolist() == [0] * 5 + [1] * 5
+    assert opened.table("contact", "vitactip").class_names == ("no_contact", "contact")
+    assert [path.name for path in table.part("test").images] == ["000004.jpg", "000009.jpg"]
+
+
+WORDS = st.text(string.printable + "äñ中", min_size=1, max_size=8).filter(
+    lambda word: word == word.strip() and "\0" not in word
+)
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(WORDS, WORDS, WORDS, st.sampled_from(SPLITS), NUMBERS),
+        min_size=1,
+        max_size=5,
+        unique_by=lambda row: row[0],
+    )
+)
+def test_any_labels_survive_the_file(tmp_path: Path, cells: list[tuple]) -> None:
+    (tmp_path / "i.png").touch()
+    names = [name for name in FIXED_COLUMNS if name != "image"] + ["x_mm"]
+    rows = [{**dict(zip(names, row, strict=True)), "image": "i.png"} for row in cells]
+    write_table(tmp_path / "labels.csv", rows)
+    if any("\r" in cell for row in cells for cell in row[:3]):
+        return  # a lone carriage return inside a quoted cell is outside what CSV promises
+    table = read_table(tmp_path / "labels.csv", ("x_mm",))
+    for name in names:
+        found = table.columns["x_mm"] if name == "x_mm" else getattr(table, name)
+        assert found.tolist() == [row[name] for row in rows]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(
+        st.binary(max_size=60), st.text(",\n\"x0.nat_ 'é", max_size=60).map(lambda text: (HEADER + text).encode())
+    )
+)
+def test_no_labels_file_breaks_the_reader(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(DataRefused, match=r"labels\.csv"):
+        read_table(tmp_path / "labels.csv", ("x_mm",))
+
+
+BROKEN_LINES = {
+    "NaN": ("s0,images/000000.jpg,l0,g0,train,nan", "line 3: x_mm is 'nan'"),
+    "infinite": ("s0,images/000000.jpg,l0,g0,train,-inf", "line 3: x_mm is '-inf'"),
+    "blank": ("s0,images/000000.jpg,l0,g0,train,", "line 3: x_mm is ''"),
+    "word": ("s0,images/000000.jpg,l0,g0,train,far", "line 3: x_mm is 'far'"),
+    "image not there": ("s0,images/none.jpg,l0,g0,train,1", "line 3: image .*none.jpg is not there"),
+    "image outside": ("s0,../../x.jpg,l0,g0,train,1", "line 3: image is '../../x.jpg'"),
+    "image absolute": ("s0,/x.jpg,l0,g0,train,1", "line 3: image is '/x.jpg'"),
+    "split": ("s0,images/000000.jpg,l0,g0,tset,1", "line 3: split is 'tset', allowed are train, val, test"),
+    "no contact": ("s0,images/000000.jpg,,g0,train,1", "line 3: .*latent_id .* is empty"),
+    "same sample": ("first,images/000000.jpg,l0,g0,train,1", "line 3: sample_id 'first' is on line 2 too"),
+    "short": ("s0,images/000000.jpg,l0,g0,train", "line 3 has 5 cells, the header 6"),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN_LINES)
+def test_a_broken_line_is_named(dataset: Path, broken: str) -> None:
+    line, message = BROKEN_LINES[broken]
+    labels_of(dataset).write_text(f"{HEADER}first,images/000000.jpg,l,g,train,1\n{line}\n")
+    with pytest.raises(DataRefused, match=message) as refused:
+        Dataset.open(dataset).table("edge_pose", "vitactip", ("x_mm",))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("missing", [*FIXED_COLUMNS, "x_mm"])
+def test_a_missing_column_is_named(dataset: Path, missing: str) -> None:
+    names = [name for name in HEADER.strip().split(",") if name != missing]
+    labels_of(dataset).write_text(",".join(names) + "\n" + ",".join("1" for _ in names) + "\n")
+    with pytest.raises(DataRefused, match=f"missing column {missing}; found"):
+        Dataset.open(dataset).table("edge_pose", "vitactip", ("x_mm",))
+
+
+def test_labels_are_class_indices_or_names(dataset: Path) -> None:
+    file = labels_of(dataset, "contact")
+    file.write_text(file.read_text().replace("train,0", "train,no_contact"))
+    assert Dataset.open(dataset).table("contact", "vitactip").columns["label"].tolist() == [0] * 5 + [1] * 5
+    file.write_text(file.read_text().replace("train,1", "train,2"))
+    with pytest.raises(DataRefused, match=r"label is '2', allowed are 0\.\.1"):
+        Dataset.open(dataset).table("contact", "vitactip")
+
+
+def test_unknown_words_are_usage_errors(dataset: Path) -> None:
+    opened = Dataset.open(dataset)
+    with pytest.raises(UsageError, match="no task 'smell'; the dataset has contact, edge_pose"):
+        opened.table("smell", "vitactip")
+    for ask in (lambda: opened.table("contact", "nose"), lambda: opened.ssl_pool("nose")):
+        with pytest.raises(UsageError, match=r"no sensor 'nose'.* tactip, vitactip"):
+            ask()
+
+
+def test_folders_that_are_no_dataset_are_refused(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "dataset.json").write_text("{")
+    for folder, message in {
+        tmp_path / "none": "no such folder",
+        tmp_path / "empty": "no images found",
+        tmp_path / "bad": "cannot be read as JSON",
+        dataset / "edge_pose": "marks part of a dataset",
+    }.items():
+        with pytest.raises(DataRefused, match=message):
+            Dataset.open(folder)
+
+
+# ---------------------------------------------------------------------------------------------------- leak check
+
+
+def test_the_pool_is_train_and_val_of_all_tasks(dataset: Path) -> None:
+    assert len(Dataset.open(dataset).ssl_pool("vitactip")) == 16
+
+
+def test_a_copied_test_image_is_found_in_the_pool(dataset: Path) -> None:
+    images = labels_of(dataset).parent / "images"
+    Dataset.open(dataset).ssl_pool("vitactip")  # hashes are cached now
+    shutil.copy(dataset / "contact" / "tactip" / "images" / "000004.jpg", images / "000001.jpg")
+    with pytest.raises(DataRefused, match=r"000001\.jpg: same content as test image .*000004\.jpg"):
+        Dataset.open(dataset).ssl_pool("vitactip")
+
+
+def test_another_render_of_a_test_contact_is_found_in_the_pool(dataset: Path) -> None:
+    file = labels_of(dataset, sensor="tactip")
+    file.write_text(file.read_text().replace(",test,", ",train,"))
+    with pytest.raises(DataRefused, match=r"sample edge_pose-000004 .* renders contact edge_pose-000004, "):
+        Dataset.open(dataset).ssl_pool("vitactip")
+
+
+def test_a_group_on_both_sides_is_found(dataset: Path) -> None:
+    file = labels_of(dataset)
+    file.write_text(file.read_text().replace("edge_pose-000004,test", "edge_pose-000003,test"))
+    with pytest.raises(DataRefused, match="group edge_pose-000003 is in test and in train or val"):
+        Dataset.open(dataset).ssl_pool("vitactip")
+
+
+# ---------------------------------------------------------------------------------------------------- flat folders
+
+
+def test_a_flat_folder_is_unlabelled_data(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "day2" / ".thumbnails").mkdir(parents=True)
+    for name in ("b.PNG", "a.jpg", "day2/c.tiff", "day2/.thumbnails/t.png", ".hidden.png"):
+        Image.fromarray(bar_image(0, 0)).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("rest state first")
+    with caplog.at_level(logging.WARNING):
+        opened = Dataset.open(tmp_path)
+    assert opened.flat and opened.tasks() == [] and not opened.simulated
+    assert [path.name for path in opened.ssl_pool("any")] == ["a.jpg", "b.PNG", "c.tiff"]
+    assert caplog.messages == [f"{tmp_path}: 3 images; 1 other files not used: notes.txt"]
+
+
+def test_an_image_in_name_only_is_named(tmp_path: Path) -> None:
+    whole = tmp_path / "a.jpg"
+    Image.fromarray(bar_image(0, 0)).save(whole)
+    (tmp_path / "cut.jpg").write_bytes(whole.read_bytes()[:400])
+    (tmp_path / "text.png").write_text("not a picture")
+    (tmp_path / "zero.bmp").touch()
+    for name in ("cut.jpg", "text.png", "zero.bmp", "none.png"):
+        with pytest.raises(DataRefused, match=name) as refused:
+            load_images([whole, tmp_path / name], 32)
+        assert "\n" not in str(refused.value)
+    assert not [*image_store.cache_folder().glob("images/.*")], "nothing half-written stays in the cache"
+
+
+# ---------------------------------------------------------------------------------------------------- decoding
+
+
+def test_every_pixel_format_becomes_rgb_bytes(tmp_path: Path) -> None:
+    rgb = bar_image(0.3, 20)
+    grey16 = np.linspace(0, 65535, 1600).reshape(40, 40).astype(np.uint16)
+    half = np.dstack([rgb, np.where(np.arange(40) < 20, 0, 255)[None].repeat(40, 0)]).astype(np.uint8)
+    pictures = {
+        "rgb.png": (Image.fromarray(rgb), rgb),
+        "grey.png": (Image.fromarray(rgb[..., 0]), rgb[..., :1].repeat(3, 2)),
+        "grey16.png": (Image.fromarray(grey16), np.round(grey16 / 257).astype(np.uint8)[..., None].repeat(3, 2)),
+        "alpha.png": (Image.fromarray(half), rgb * (np.arange(40) >= 20)[None, :, None]),
+        "palette.png": (Image.fromarray(rgb).quantize(), np.array(Image.fromarray(rgb).quantize().convert("RGB"))),
+        "cmyk.jpg": (Image.fromarray(rgb).convert("CMYK"), rgb),
+    }
+    for name, (picture, expected) in pictures.items():
+        picture.save(tmp_path / name)
+        found = decode_image(tmp_path / name)
+        assert found.dtype == np.uint8 and found.shape == (40, 40, 3)
+        assert np.abs(found.astype(int) - expected).mean() < (3 if name.endswith("jpg") else 1e-9), name
+
+
+def test_photographs_are_turned_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise
+    Image.fromarray(bar_image(0.5, 0)[:30]).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(decode_image(tmp_path / "a.png"), np.rot90(bar_image(0.5, 0)[:30], -1))
+
+
+def test_the_middle_square_is_kept() -> None:
+    wide = np.zeros((108, 192, 3), np.uint8)
+    wide[:, 42:150] = 200
+    for size in (27, 108, 216):
+        square = square_and_resize(wide, size)
+        assert square.shape == (size, size, 3) and square.flags.c_contiguous and (square == 200).all()
+    assert np.array_equal(square_and_resize(wide.transpose(1, 0, 2), 54), np.full((54, 54, 3), 200))
+
+
+def test_images_are_decoded_once_and_again_after_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for i, path in enumerate(paths):
+        Image.fromarray(np.full((50, 60, 3), 50 * i, np.uint8)).save(path)
+    first = load_images(paths, 32)
+    assert isinstance(first, np.memmap) and first.shape == (3, 32, 32, 3) and first[:, 0, 0, 0].tolist() == [0, 50, 100]
+    with monkeypatch.context() as patch:
+        patch.setattr(image_store, "decode_image", lambda path: pytest.fail("decoded again"))
+        assert np.array_equal(load_images(paths, 32), first)
+    Image.fromarray(np.full((50, 61, 3), 7, np.uint8)).save(paths[0])
+    assert load_images(paths, 32)[0, 0, 0, 0] == 7
+
+
+def test_the_cache_drops_what_was_used_longest_ago(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SARL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(image_store, "CACHE_LIMIT_BYTES", 50_000)
+    path = tmp_path / "a.png"
+    Image.fromarray(bar_image(0, 0)).save(path)
+    for count, size in enumerate((64, 80, 96, 112)):
+        load_images([path], size)
+        for file in (tmp_path / "cache" / "images").iterdir():
+            os.utime(file, (count + file.stat().st_mtime - 100, count + file.stat().st_mtime - 100))
+    assert 1 <= len([*(tmp_path / "cache" / "images").iterdir()]) < 4
+
+
+# ---------------------------------------------------------------------------------------------------- writing
+
+
+def test_an_interrupted_writer_is_resumed(tmp_path: Path) -> None:
+    out, image = tmp_path / "data", bar_image(0, 0)
+    with pytest.raises(KeyboardInterrupt), DatasetWriter(out, {"seed": 1}) as writer:
+        writer.add_image("contact", "vitactip", 0, image)
+        raise KeyboardInterrupt
+    assert not out.exists()
+    with pytest.raises(UsageError, match="unfinished dataset is there; add --resume"), DatasetWriter(out, {"seed": 1}):
+        pass
+    with pytest.raises(UsageError, match="begun with other settings"), DatasetWriter(out, {"seed": 2}, resume=True):
+        pass
+    with pytest.raises(DataRefused, match="unfinished"):
+        Dataset.open(out.with_name("data.partial"))
+    with DatasetWriter(out, {"seed": 1}, resume=True) as writer:
+        assert writer.has_image("contact", "vitactip", 0) and not writer.has_image("contact", "vitactip", 1)
+        row = {
+            "sample_id": 0,
+            "image": "images/000000.jpg",
+            "latent_id": 0,
+            "group_id": 0,
+            "split": "train",
+            "label": 0,
+        }
+        writer.write_labels("contact", "vitactip", [row])
+    assert len(Dataset.open(out).ssl_pool("vitactip")) == 1 and not out.with_name("data.partial").exists()
+    with pytest.raises(UsageError, match="already exists"), DatasetWriter(out, {"seed": 1}):
+        pass
+
+
+def test_a_full_disk_is_one_line_and_no_half_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with (
+        pytest.raises(RunFailed, match="No space left on device; free space"),
+        DatasetWriter(tmp_path / "d", {}) as writer,
+    ):
+        monkeypatch.setattr(os, "replace", full)
+        writer.add_image("contact", "vitactip", 0, bar_image(0, 0))
+    assert [path.name for path in (tmp_path / "d.partial").rglob("*") if path.is_file()] == ["dataset.json"]
+
+
+def test_the_data_hash_sees_labels_and_images_and_not_the_place(dataset: Path, tmp_path: Path) -> None:
+    before = Dataset.open(dataset).data_hash()
+    assert before == Dataset.open(shutil.copytree(dataset, tmp_path / "copy")).data_hash()
+    file = labels_of(dataset)
+    file.write_text(file.read_text() + "\n")
+    changed = Dataset.open(dataset).data_hash()
+    shutil.copy(file.parent / "images" / "000001.jpg", file.parent / "images" / "000000.jpg")
+    assert len({before, changed, Dataset.open(dataset).data_hash()}) == 3
