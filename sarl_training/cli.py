@@ -43,7 +43,10 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if show_traceback:
             traceback.print_exc()
-        print(f"sarl-train: {type(error).__name__}: {' '.join(str(error).split())}; --traceback shows where", file=sys.stderr)
+        print(
+            f"sarl-train: {type(error).__name__}: {' '.join(str(error).split())}; --traceback shows where",
+            file=sys.stderr,
+        )
         return ExitStatus.FAILED
 
 
@@ -89,16 +92,18 @@ def _one_line(boxed: str) -> str:
 
 def _overview() -> str:
     lines = [f"  {verb:<10} {text}" for verb, text in VERBS.items()]
-    return "\n".join([
-        "usage: sarl-train COMMAND [options]     (sarl-train COMMAND --help shows a command's options)",
-        "",
-        "A sense of touch for camera-in-gel fingertips: train on the workstation, publish over ROS 2.",
-        "",
-        *lines,
-        "",
-        "Exit codes: 0 done, 1 the program failed, 2 the words were wrong, 3 the data or model file was refused.",
-        "--traceback shows where an error came from.",
-    ])
+    return "\n".join(
+        [
+            "usage: sarl-train COMMAND [options]     (sarl-train COMMAND --help shows a command's options)",
+            "",
+            "A sense of touch for camera-in-gel fingertips: train on the workstation, publish over ROS 2.",
+            "",
+            *lines,
+            "",
+            "Exit codes: 0 done, 1 the program failed, 2 the words were wrong, 3 the data or model file was refused.",
+            "--traceback shows where an error came from.",
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ _FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.36
 def write_contact_sheet(
     path: Path, task: Task, images: Mapping[str, Sequence[np.ndarray]], rows: Sequence[Mapping[str, object]]
 ) -> None:
-    """PNG of up to three lines of eight samples; within a line the same contacts as every sensor sees them (uint8 RGB)."""
+    """PNG of up to three lines of eight samples; within a line the same contacts as every sensor sees them (uint8
+    RGB).
+    """
     strips = [_caption_strip(f"{task.name} (simulated): {' / '.join(images)}")]
     for start in range(0, min(COLUMNS * LINES, len(rows)), COLUMNS):
         strips.append(_caption_strip(*(_caption(task, row) for row in rows[start : start + COLUMNS])))

@@ -1,4 +1,6 @@
-"""The JSON an ONNX file carries for the robot side: `models/contract.schema.json` is the law, CONTRACT.md explains it."""
+"""The JSON an ONNX file carries for the robot side: `models/contract.schema.json` is the law, CONTRACT.md explains
+it.
+"""
 
 import importlib.metadata
 import json

@@ -131,9 +131,7 @@ class Dataset:
         in_test = dict(zip(hashes[len(pool) :], test, strict=True))
         for image, content in zip(pool, hashes, strict=False):
             if content in in_test:
-                raise DataRefused(
-                    f"{image}: same content as test image {in_test[content]}; keep it out of pretraining"
-                )
+                raise DataRefused(f"{image}: same content as test image {in_test[content]}; keep it out of pretraining")
 
 
 def _check_contacts(tables: Sequence[Table]) -> None:

@@ -1,7 +1,8 @@
-"""`sarl-train demo`: from nothing to edge poses on a ROS 2 topic, with the errors beside ground truth. Simulated throughout.
+"""`sarl-train demo`: from nothing to edge poses on a ROS 2 topic, with the errors beside ground truth. Simulated
+throughout.
 
-simulate -> pretrain SARL without labels -> linear probe -> export -> the real perception node and a simulated camera as separate
-processes over DDS -> one table. The verbs do the work; this page only composes them.
+simulate -> pretrain SARL without labels -> linear probe -> export -> the real perception node and a simulated camera
+as separate processes over DDS -> one table. The verbs do the work; this page only composes them.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ class DemoConfig:
 
 
 def run(config: DemoConfig) -> None:
-    """Write `summary.json` and pictures into `config.out`; RunFailed when the workspace is not built or a process fails."""
+    """Write `summary.json` and pictures into `config.out`; RunFailed when the workspace is not built or a process
+    fails.
+    """
     began = time.monotonic()
     workspace = _workspace()
     data, encoder, model = config.out / "data", config.out / "pretrain", config.out / "model" / "vitactip_demo.onnx"
@@ -52,7 +55,9 @@ def run(config: DemoConfig) -> None:
     words = ["sarl", "--data", data, "--out", encoder, "--image-size", IMAGE_SIZE, "--epochs", EPOCHS]
     words += ["--batch-size", BATCH_SIZE, "--seed", config.seed]
     _stage("2/5 pretrain without labels", lambda: pretrain.run(pretrain.parse([str(word) for word in words])))
-    probe_config = probe.ProbeConfig(encoder=encoder, data=data, out=config.out / "probe", tasks=(TASK,), seed=config.seed)
+    probe_config = probe.ProbeConfig(
+        encoder=encoder, data=data, out=config.out / "probe", tasks=(TASK,), seed=config.seed
+    )
     _stage("3/5 probe", lambda: probe.run(probe_config))
     _stage("4/5 export", lambda: export.run(export.ExportConfig(encoder=encoder, data=data, out=model)))
     ros_file = config.out / "ros" / "ros.json"
@@ -93,18 +98,29 @@ def _summary(config: DemoConfig, ros: dict[str, float], seconds: float) -> dict[
         key: {axis: scores[model]["test"][axis] for axis in AXES}
         for key, model in (("sarl", "encoder"), ("random_init", "random_init"), ("mean", "mean"))
     }
-    return {"simulated": True, **provenance(), "seed": config.seed, "seconds": round(seconds, 1), "probe": probes, "ros": ros}
+    return {
+        "simulated": True,
+        **provenance(),
+        "seed": config.seed,
+        "seconds": round(seconds, 1),
+        "probe": probes,
+        "ros": ros,
+    }
 
 
 def _report(config: DemoConfig, summary: dict, model: Path, data: Path) -> list[str]:
     ros = summary["ros"]
-    lines = ["", "Edge pose, mean absolute error on held-out simulated contacts", f"{'':36} {'x mm':>8} {'z mm':>8} {'theta deg':>10}"]
+    lines = [
+        "",
+        "Edge pose, mean absolute error on held-out simulated contacts",
+        f"{'':36} {'x mm':>8} {'z mm':>8} {'theta deg':>10}",
+    ]
     rows = [(label, summary["probe"][key]) for label, key in _ROWS] + [("published by the ROS 2 node", ros)]
     lines += [f"{label:36} {row['x_mm']:8.3f} {row['z_mm']:8.3f} {row['theta_deg']:10.2f}" for label, row in rows]
     lines += [
         "",
         f"ROS 2: {ros['sent']} frames sent, {ros['answered']} answered, {ros['dropped']} dropped; "
-        f"latency p50 {ros['latency_ms_p50']:.1f} ms, p99 {ros['latency_ms_p99']:.1f} ms (image stamp to pose received)",
+        f"latency p50 {ros['latency_ms_p50']:.1f} ms, p99 {ros['latency_ms_p99']:.1f} ms (from image stamp to answer)",
         f"{summary['seconds']:.0f} s in all. Numbers: {config.out / 'summary.json'}",
         f"Pictures: {data / TASK / 'contact_sheet.png'}  {config.out / 'probe'}/  {model.parent}/",
         "Next: ros2_ws/env.sh python -m sarl_perception.perception_node --ros-args "

@@ -1,4 +1,6 @@
-"""Errors a user can act on. Each message is one line: what is wrong, the value found, what is allowed, what to do next."""
+"""Errors a user can act on. Each message is one line: what is wrong, the value found, what is allowed, what to do
+next.
+"""
 
 from enum import IntEnum
 

@@ -62,8 +62,9 @@ class SimulateConfig:
     """Sensors that see each contact: vitactip, vitac, tactip."""
     image_size: int = 224
     """Side of the square images in pixels; 224 is the paper's."""
-    units: int = 16
-    """Copies of the sensor that the contacts are spread over (optics, pins, gel and light differ)."""
+    units: int = 1
+    """Copies of the sensor that the contacts are spread over (optics, pins, gel and light differ). A lab has one
+    fingertip; pretraining over many tells the copies apart before it sees geometry."""
     seed: int = 0
     """Seed of the whole dataset."""
     device: Device = "auto"
@@ -111,7 +112,10 @@ def run(config: SimulateConfig) -> None:
         "licence": "MIT",
     }
     total = sum(config.counts.values())
-    with DatasetWriter(config.out, info, config.resume) as writer, tqdm(total=total, unit="contact", desc="simulate") as bar:
+    with (
+        DatasetWriter(config.out, info, config.resume) as writer,
+        tqdm(total=total, unit="contact", desc="simulate") as bar,
+    ):
         for name in config.counts:
             _simulate_task(TASKS[name], config, device, writer, bar)
     images = total * len(config.sensors)
@@ -141,14 +145,21 @@ def _simulate_task(task: Task, config: SimulateConfig, device: torch.device, wri
 def _row(task: Task, index: int, split: str, labels: dict[str, object]) -> dict[str, object]:
     name = f"{task.name}-{index:06d}"
     return {
-        "sample_id": name, "image": f"images/{index:06d}.jpg", "latent_id": name, "group_id": name, "split": split, **labels,
-    }  # fmt: skip
+        "sample_id": name,
+        "image": f"images/{index:06d}.jpg",
+        "latent_id": name,
+        "group_id": name,
+        "split": split,
+        **labels,
+    }
 
 
 def rendered_batches(
     task: Task, config: SimulateConfig, device: torch.device
 ) -> Iterator[tuple[range, dict[str, np.ndarray], list[dict[str, object]]]]:
-    """Batches in index order. On the CPU one thread per core renders its own batch: torch frees the interpreter lock."""
+    """Batches in index order. On the CPU one thread per core renders its own batch: torch frees the interpreter
+    lock.
+    """
     count = config.counts[task.name]
     size, workers = (_CUDA_BATCH, 1) if device.type == "cuda" else (_CPU_BATCH, os.cpu_count() or 1)
     batches = [range(first, min(first + size, count)) for first in range(0, count, size)]

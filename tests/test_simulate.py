@@ -1,4 +1,6 @@
-"""`sarl-train simulate` as a user types it: a dataset that reads back, the same images again, and refusals in one line."""
+"""`sarl-train simulate` as a user types it: a dataset that reads back, the same images again, and refusals in one
+line.
+"""
 
 import json
 
@@ -34,7 +36,9 @@ def test_every_sensor_sees_every_contact(dataset_folder):
         assert np.array_equal(table.columns["fz_N"], tables[0].columns["fz_N"])
     assert (tables[0].columns["fz_N"] < 0).all()
     assert set(dataset.table("contact", "vitac").columns["label"]) == {0, 1}
-    assert len(dataset.ssl_pool("vitactip")) == sum(np.isin(dataset.table(t, "vitactip").split, ["train", "val"]).sum() for t in dataset.tasks())
+    assert len(dataset.ssl_pool("vitactip")) == sum(
+        np.isin(dataset.table(t, "vitactip").split, ["train", "val"]).sum() for t in dataset.tasks()
+    )
 
 
 def test_the_contact_sheet_is_a_picture_with_every_sensor(dataset_folder):
@@ -53,7 +57,8 @@ def test_a_sample_does_not_depend_on_its_batch():
 
 def test_another_seed_is_another_dataset():
     first, second = (
-        render_samples(TASKS["force"], range(2), SimulateConfig(out=None, image_size=64, seed=seed), CPU)[0]["vitactip"] for seed in (0, 1)
+        render_samples(TASKS["force"], range(2), SimulateConfig(out=None, image_size=64, seed=seed), CPU)[0]["vitactip"]
+        for seed in (0, 1)
     )
     assert np.abs(first.astype(int) - second).mean() > 1
 

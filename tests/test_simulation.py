@@ -29,9 +29,19 @@ def nominal_unit() -> Unit:
     """A unit without manufacturing variation, ring pins."""
     return replace(
         draw_unit(0, 0),
-        pins_mm=tuple(map(tuple, pin_layout("rings"))), focal_px=110.8, refraction=1.395, centre_px=(0.0, 0.0), roll_rad=0.0,
-        tension_scale=1.0, bed_scale=1.0, saturation=1.0, gamma=1.0, glow_gain=1.0, tint_rgb=(1.0, 1.0, 1.0), pin_radius_px=2.05,
-    )  # fmt: skip
+        pins_mm=tuple(map(tuple, pin_layout("rings"))),
+        pin_radius_px=2.05,
+        focal_px=110.8,
+        refraction=1.395,
+        centre_px=(0.0, 0.0),
+        roll_rad=0.0,
+        tension_scale=1.0,
+        bed_scale=1.0,
+        glow_gain=1.0,
+        tint_rgb=(1.0, 1.0, 1.0),
+        saturation=1.0,
+        gamma=1.0,
+    )
 
 
 def press(*contacts: Contact):
@@ -41,12 +51,16 @@ def press(*contacts: Contact):
 
 def overlap_of(contact: Contact) -> np.ndarray:
     x, y = skin.grid_mm(CPU)
-    height = object_height([contact.object_name], x.reshape(1, -1), y.reshape(1, -1), torch.tensor([contact.size_mm]), skin.CELL_MM)
+    height = object_height(
+        [contact.object_name], x.reshape(1, -1), y.reshape(1, -1), torch.tensor([contact.size_mm]), skin.CELL_MM
+    )
     return (contact.depth_mm + height.reshape(x.shape) - dome_sag(x * x + y * y)).double().numpy()
 
 
 def conjugate_gradient_pressure(overlap: np.ndarray, steps: int = 400) -> np.ndarray:
-    """Polonsky and Keer's constrained conjugate gradient on p >= 0 for the same membrane, written apart from the solver."""
+    """Polonsky and Keer's constrained conjugate gradient on p >= 0 for the same membrane, written apart from the
+    solver.
+    """
     n = len(overlap)
     k = 2 * np.pi * np.fft.fftfreq(n, skin.CELL_MM)
     compliance = 1 / (skin.TENSION_N_PER_MM * (k[:, None] ** 2 + k[None] ** 2) + skin.BED_N_PER_MM3)
@@ -159,7 +173,7 @@ def test_the_shape_set_has_the_21_objects_and_textures_stay_in_range():
     assert len(SHAPE_NAMES) == 21
     a, b = torch.rand(2, 1, 500) * 8
     for relief in TEXTURES.values():
-        assert 0 <= relief(a, b).min() and relief(a, b).max() <= 1
+        assert relief(a, b).min() >= 0 and relief(a, b).max() <= 1
 
 
 def render(contacts: list[Contact], sensor: str, size: int = 96) -> np.ndarray:

@@ -46,7 +46,9 @@ def test_material_label_tells_hardness_and_texture_but_not_colour():
     contacts, labels = drawn("material", 240)
     names = TASKS["material"].class_names
     assert all(names[row["label"]] == f"{row['hardness']}_{row['texture']}" for row in labels)
-    by_class = [np.mean([c.albedo_rgb for c, row in zip(contacts, labels, strict=True) if row["label"] == k]) for k in range(12)]
+    by_class = [
+        np.mean([c.albedo_rgb for c, row in zip(contacts, labels, strict=True) if row["label"] == k]) for k in range(12)
+    ]
     assert np.std(by_class) < 0.1
 
 

@@ -1,7 +1,8 @@
-"""What the camera sees of a solved press: see-through object, skin glow, lamps, pins, border, noise. Values are 0..255, RGB.
+"""What the camera sees of a solved press: see-through object, skin glow, lamps, pins, border, noise. Values are
+0..255, RGB.
 
-Brightness by radius, tints and pin shades are measured on real ViTacTip, ViTac and TacTip frames of one unit. Lengths in pixels are
-those of a 224 px image and scale with the image.
+Brightness by radius, tints and pin shades are measured on real ViTacTip, ViTac and TacTip frames of one unit. Lengths
+in pixels are those of a 224 px image and scale with the image.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ def lamp_fields(press: Press, unit: Columns) -> Tensor:
 
 
 def see_through(points_BN2: Tensor, fields_BCN: Tensor, press: Press, contact: Columns, size: int) -> Tensor:
-    """Share of the object in each pixel [B, N]: crisp and bright where it touches, blurred and dim behind an air gap."""
+    """Share of the object in each pixel [B, N]: crisp and bright where it touches, blurred and dim behind an air
+    gap.
+    """
     x, y = points_BN2.unbind(-1)
     millimetres_per_px = 28.4 / size
     height = surface_height(x, y, contact, millimetres_per_px, 1.0)
@@ -152,6 +155,9 @@ def _noise(offset: list[int], size: int, device: torch.device) -> Tensor:
 
 def _dust(radius_BN: Tensor, unit: Columns, size: int) -> Tensor:
     """Fixed streaks and specks on the dark rim of a unit: a window of thresholded noise, stretched along the rim."""
-    windows = [_noise([int(4096 * a), int(4096 * b)], max(size // 2, 1), radius_BN.device)[0] for a, b in unit.dust_phase.tolist()]
+    windows = [
+        _noise([int(4096 * a), int(4096 * b)], max(size // 2, 1), radius_BN.device)[0]
+        for a, b in unit.dust_phase.tolist()
+    ]
     specks = F.interpolate(torch.stack(windows)[:, None], size=(size, size), mode="bilinear", align_corners=False)
     return 0.8 + 4.0 * (specks.flatten(1) - 2.0).clamp_min(0) + 0.15 * torch.cos(radius_BN * 1.1)

@@ -1,7 +1,8 @@
 """The camera inside the tip: an equidistant fisheye that looks through gel, refracted at its window.
 
-A point at distance rho from the axis and Z from the lens appears at radius `r = f asin(n sin(atan2(rho, Z)))`. Without refraction
-(n = 1) the scale would be 5.8 instead of the measured 7.9 px/mm. Pixels are those of a 224 px image, from its centre, x right, y down.
+A point at distance rho from the axis and Z from the lens appears at radius `r = f asin(n sin(atan2(rho, Z)))`.
+Without refraction (n = 1) the scale would be 5.8 instead of the measured 7.9 px/mm. Pixels are those of a 224 px
+image, from its centre, x right, y down.
 """
 
 from __future__ import annotations

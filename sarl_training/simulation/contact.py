@@ -1,7 +1,7 @@
 """The latent draws: a contact (what touches, where, how hard) and a unit (which copy of the sensor, in which light).
 
-Everything random is drawn here on the host, one generator per sample, so sample i of seed s is the same whatever the batch size or
-the device. Rendering is a deterministic function of these rows.
+Everything random is drawn here on the host, one generator per sample, so sample i of seed s is the same whatever the
+batch size or the device. Rendering is a deterministic function of these rows.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ import torch
 RIGID_N_PER_MM3 = 1e3
 PIN_SLOTS = 137
 
-# Ring radii (mm) and counts of the 137-pin ViTacTip: what the camera model maps to the measured 0 12.3 23.4 34 44.4 55 66.2 px.
+# Ring radii (mm) and counts of the 137-pin ViTacTip: what the camera model maps to the measured 0 12.3 23.4 34 44.4
+# 55 66.2 px.
 _RINGS_MM = ((0.0, 1), (1.51, 8), (2.87, 16), (4.16, 16), (5.42, 32), (6.69, 32), (8.0, 32))
 _HEXAGON_PITCH_MM = 1.35
 
 
 @dataclass(frozen=True)
 class Contact:
-    """One press. Pose in the tip frame (x right, y down in the image); `depth_mm` is the height of the object's highest face above
-    the apex of the skin at rest, negative when it hovers. Travel is tangential, after first touch."""
+    """One press. Pose in the tip frame (x right, y down in the image); `depth_mm` is the height of the object's
+    highest face above the apex of the skin at rest, negative when it hovers. Travel is tangential, after first
+    touch."""
 
     object_name: str
     depth_mm: float
@@ -84,7 +86,9 @@ class Columns:
         for field in fields(rows[0]):
             values = [getattr(row, field.name) for row in rows]
             named = isinstance(values[0], str)
-            setattr(self, field.name, values if named else torch.as_tensor(np.asarray(values, np.float32), device=device))
+            setattr(
+                self, field.name, values if named else torch.as_tensor(np.asarray(values, np.float32), device=device)
+            )
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)
@@ -99,16 +103,18 @@ def pin_layout(name: str) -> np.ndarray:
     """Nominal pin positions [P, 2] in mm: `rings` (137 pins, 1+8+16+16+32+32+32) or `hexagonal` (127 pins)."""
     if name == "rings":
         angles = [np.arange(count) * (2 * math.pi / count) + 0.5 * ring for ring, (_, count) in enumerate(_RINGS_MM)]
-        return np.concatenate([
-            radius * np.stack([np.cos(a), np.sin(a)], 1) for a, (radius, _) in zip(angles, _RINGS_MM, strict=True)
-        ])
+        return np.concatenate(
+            [radius * np.stack([np.cos(a), np.sin(a)], 1) for a, (radius, _) in zip(angles, _RINGS_MM, strict=True)]
+        )
     steps = range(-6, 7)
     cells = [(q, r) for q in steps for r in steps if abs(q + r) <= 6]
     return _HEXAGON_PITCH_MM * np.array([(q + r / 2, r * math.sqrt(3) / 2) for q, r in cells])
 
 
 def draw_unit(seed: int, index: int) -> Unit:
-    """Unit `index` of the family with this seed. Three units in four carry the ring layout, the others the hexagonal one."""
+    """Unit `index` of the family with this seed. Three units in four carry the ring layout, the others the
+    hexagonal one.
+    """
     rng = sample_generator(seed, "unit", index)
     pins = pin_layout("hexagonal" if rng.random() < 0.25 else "rings")
     roll = rng.uniform(-math.pi, math.pi)

@@ -1,8 +1,9 @@
 """Touched objects as height fields: analytic, so that they can be evaluated at the resolution of the image.
 
-A height function takes object coordinates `x, y` (mm), the object's `size` (four numbers, mm, meaning per object) and `ramp`
-(mm, the width over which a vertical wall is smeared: one cell of the grid it is evaluated on) and returns the height in mm: 0 on
-the highest face, negative elsewhere. The 21 shapes are those of the ViTacTip shape set (16 x 16 mm bases, MultiDiffSense).
+A height function takes object coordinates `x, y` (mm), the object's `size` (four numbers, mm, meaning per object) and
+`ramp` (mm, the width over which a vertical wall is smeared: one cell of the grid it is evaluated on) and returns the
+height in mm: 0 on the highest face, negative elsewhere. The 21 shapes are those of the ViTacTip shape set (16 x 16 mm
+bases, MultiDiffSense).
 """
 
 from __future__ import annotations
@@ -60,7 +61,13 @@ def _ball(squared: Tensor, radius: float | Tensor) -> Tensor:
 
 
 def _random_relief(x: Tensor, y: Tensor) -> Tensor:
-    bumps = ((-3.1, -2.2, 2.1, 0.0), (2.4, -3.3, 1.6, 0.5), (3.4, 2.6, 2.4, 0.3), (-1.2, 3.1, 1.8, 0.2), (0.4, 0.2, 1.2, 0.8))
+    bumps = (
+        (-3.1, -2.2, 2.1, 0.0),
+        (2.4, -3.3, 1.6, 0.5),
+        (3.4, 2.6, 2.4, 0.3),
+        (-1.2, 3.1, 1.8, 0.2),
+        (0.4, 0.2, 1.2, 0.8),
+    )
     heights = [-z - (torch.hypot(x - a, y - b) / r).square() for a, b, r, z in bumps]
     return torch.stack(heights).amax(0).clamp_min(-FEATURE_MM)
 
@@ -144,7 +151,9 @@ OBJECTS: dict[str, HeightFunction] = {
 
 
 def _stripes(phase: Tensor) -> Tensor:
-    """Smoothed square wave of period 1 in [0, 1]; the slope keeps it free of aliasing down to 0.4 mm periods at 8 px/mm."""
+    """Smoothed square wave of period 1 in [0, 1]; the slope keeps it free of aliasing down to 0.4 mm periods at 8
+    px/mm.
+    """
     return torch.sigmoid(6.0 * torch.cos(2 * math.pi * phase))
 
 

@@ -1,4 +1,6 @@
-"""From a contact to the deformed skin: pressure, displacement, slide and the force on the sensor, shared by every sensor."""
+"""From a contact to the deformed skin: pressure, displacement, slide and the force on the sensor, shared by every
+sensor.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """The soft skin: a stiff membrane on a nearly liquid gel bed, in unilateral contact with an object.
 
-A TacTip-like tip is a thin skin (tension T) on gel (foundation modulus K): `(-T lap + K) u = p`, `u >= w`, `p >= 0`, `p (u - w) = 0`
-with u the skin's displacement towards the lens, w the object's overlap with the skin at rest and p the contact pressure. The decay
-length sqrt(T / K) is about 4 mm, as measured on real TacTips. Half-space models (Boussinesq, Hertz) do not fit such a tip.
+A TacTip-like tip is a thin skin (tension T) on gel (foundation modulus K): `(-T lap + K) u = p`, `u >= w`, `p >= 0`,
+`p (u - w) = 0` with u the skin's displacement towards the lens, w the object's overlap with the skin at rest and p
+the contact pressure. The decay length sqrt(T / K) is about 4 mm, as measured on real TacTips. Half-space models
+(Boussinesq, Hertz) do not fit such a tip.
 """
 
 from __future__ import annotations
@@ -43,11 +44,13 @@ def dome_sag(squared_radius: Tensor) -> Tensor:
     return CAP_RADIUS_MM - (CAP_RADIUS_MM**2 - squared_radius).sqrt()
 
 
-def solve_contact(overlap_BHW: Tensor, tension_B: Tensor, bed_B: Tensor, steps: int = ADMM_STEPS) -> tuple[Tensor, Tensor]:
+def solve_contact(
+    overlap_BHW: Tensor, tension_B: Tensor, bed_B: Tensor, steps: int = ADMM_STEPS
+) -> tuple[Tensor, Tensor]:
     """Displacement u (mm) and pressure p (N/mm²), both [B, H, W], by ADMM with rho = 10 K (one FFT pair a step).
 
-    Plain projected gradient diverges on large contacts; the force error against a converged conjugate gradient is below 1.5 %
-    at 25 steps.
+    Plain projected gradient diverges on large contacts; the force error against a converged conjugate gradient is
+    below 1.5 % at 25 steps.
     """
     k2 = _squared_wave_numbers(overlap_BHW.device)
     rho = 10 * bed_B[:, None, None]
@@ -63,7 +66,9 @@ def solve_contact(overlap_BHW: Tensor, tension_B: Tensor, bed_B: Tensor, steps: 
 
 
 def shear_traction(p_BHW: Tensor, travel_B2HW: Tensor, friction_B: Tensor) -> Tensor:
-    """Tangential traction [B, 2, H, W] (N/mm²): elastic up to friction times pressure (Coulomb slip), along the travel (mm)."""
+    """Tangential traction [B, 2, H, W] (N/mm²): elastic up to friction times pressure (Coulomb slip), along the
+    travel (mm).
+    """
     length = torch.linalg.vector_norm(travel_B2HW, dim=1, keepdim=True).clamp_min(1e-6)
     ratio = torch.minimum(SHEAR_GAIN_PER_MM * length, friction_B[:, None, None, None])
     return ratio * p_BHW[:, None] * travel_B2HW / length

@@ -20,7 +20,9 @@ Labels = Mapping[str, float | int | str]
 
 @dataclass(frozen=True)
 class Task:
-    """One downstream task. `draw(rng, index)` gives the latent contact; `labels(contact, force_N)` its row of labels.csv."""
+    """One downstream task. `draw(rng, index)` gives the latent contact; `labels(contact, force_N)` its row of
+    labels.csv.
+    """
 
     name: str
     kind: Literal["regression", "classification"]

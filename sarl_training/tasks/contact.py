@@ -22,7 +22,9 @@ def draw(rng: np.random.Generator, index: int) -> Contact:
     x, y = rng.uniform(-3, 3, 2)
     return Contact(
         object_name=name,
-        size_mm={"block": (rng.uniform(2, 16), 20.0, 0.0, 0.0), "plate": (8.0, 0.0, 0.0, 0.0)}.get(name, (2.0, 0.0, 0.0, 0.0)),
+        size_mm={"block": (rng.uniform(2, 16), 20.0, 0.0, 0.0), "plate": (8.0, 0.0, 0.0, 0.0)}.get(
+            name, (2.0, 0.0, 0.0, 0.0)
+        ),
         x_mm=x,
         y_mm=y,
         yaw_rad=math.radians(rng.uniform(-90, 90)),

@@ -1,7 +1,7 @@
 """Edge pose: signed distance x, press depth z and angle theta of a straight edge.
 
-The edge is the line through `x n` along `t`, with `n = (cos theta, sin theta)` its normal and `t = (-sin theta, cos theta)`; the
-material is on the side -n. Blocks are 2 mm (a bar) to 28 mm (a half plane) wide.
+The edge is the line through `x n` along `t`, with `n = (cos theta, sin theta)` its normal and `t = (-sin theta, cos
+theta)`; the material is on the side -n. Blocks are 2 mm (a bar) to 28 mm (a half plane) wide.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Material: three hardness levels times four surface textures; colour is drawn apart, so it tells nothing.
 
-Soft materials give way: the skin is pressed in less than the pins' field of a rigid object would need (series compliance).
+Soft materials give way: the skin is pressed in less than the pins' field of a rigid object would need (series
+compliance).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python tests/bench/simulation.py --out runs/bench      (make bench runs it)
 
-Writes simulation.json and simulation.png. Throughput is that of `sarl-train simulate` without file writing: all cores, batches in
-threads, drawing of latents included. The stages are timed one after another on one core.
+Writes simulation.json and simulation.png. Throughput is that of `sarl-train simulate` without file writing: all
+cores, batches in threads, drawing of latents included. The stages are timed one after another on one core.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from sarl_training.simulation.sensors import SENSORS
 from sarl_training.tasks import TASKS
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402  (the backend must be chosen first)
+from matplotlib import pyplot as plt
 
 SIZE, BATCH, SEED, REPEATS = 224, 8, 0, 5
 
