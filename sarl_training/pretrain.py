@@ -69,8 +69,7 @@ def run(config: PretrainConfig) -> None:
     except KeyboardInterrupt as error:
         raise RunFailed(
             f"interrupted after step {pretraining.step} of {pretraining.total}; what is on disk is whole. "
-            "Continue with: "
-            f"sarl-train pretrain {config.method_name} --out {shlex.quote(str(config.out))} --resume"
+            f"Continue with: {pretraining.resume_command}"
         ) from error
     print(f"{folder.path / ENCODER_FILE}: {config.method_name} encoder, {config.epochs} epochs of {len(paths)} images")
 
@@ -93,6 +92,7 @@ class Pretraining:
         self.steps_per_epoch = len(images) // config.batch_size
         self.total = self.steps_per_epoch * config.epochs
         self.step = 0
+        self.resume_command = f"sarl-train pretrain {config.method_name} --out {shlex.quote(str(config.out))} --resume"
 
     def restore(self) -> None:
         """Take over the newest readable checkpoint."""
@@ -190,9 +190,14 @@ class Pretraining:
     def save(self) -> None:
         """Checkpoint, then the encoder as it is now."""
         state = {"step": self.step, "method": self.method.state_dict(), "optimiser": self.optimiser.state_dict()}
-        self.folder.save_checkpoint(self.step, state)
         metadata = {**self.metadata, "steps": f"{self.step}/{self.total}"}
-        save_encoder(self.method.encoder, self.folder.path / ENCODER_FILE, metadata)
+        try:
+            self.folder.save_checkpoint(self.step, state)
+            save_encoder(self.method.encoder, self.folder.path / ENCODER_FILE, metadata)
+        except RunFailed as error:
+            raise RunFailed(
+                f"{error}. The checkpoint before is whole. Then continue with: {self.resume_command}"
+            ) from error
 
     def _images(self, samples_B: np.ndarray) -> Tensor:
         return torch.from_numpy(self.images[samples_B]).to(self.fabric.device, non_blocking=True)
@@ -200,7 +205,7 @@ class Pretraining:
 
 def _fabric(config: PretrainConfig) -> Fabric:
     """One device, with bfloat16 where the hardware has it: 1.5 to 2 times float32 on a CPU with AVX512-BF16."""
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # its greeting is not about the run
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # Fabric's greeting, under this name
     device = resolve_device(config.device)
     fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
     half = config.precision == "bfloat16" or (config.precision == "auto" and fast)
