@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from sarl_training.ridge import Leverage, Ridge, decompose, fit_ridge, low_rank_leverage
 
-LEVERAGE_RANK = 64
+LEVERAGE_RANK = 32
 # no fitted axis may claim a standard deviation below this share of its labels' spread: keeps the covariance invertible
 LEAST_RELATIVE_STD = 1e-3
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-GRID = 4
+SPATIAL_GRIDS = {"layer2": 8, "layer3": 4}
 
 
 class HasFeatures(Protocol):
@@ -28,8 +28,11 @@ def multipool(features: HasFeatures) -> Tensor:
 
 
 def spatial(features: HasFeatures) -> Tensor:
-    """Layers 2 and 3 pooled to 4x4 (6144-d): keeps where. Without layer 4, three quarters of the weights stay home."""
-    cells = [functional.adaptive_avg_pool2d(features.maps[name], GRID) for name in ("layer2", "layer3")]
+    """Layer 2 pooled to 8x8 beside layer 3 pooled to 4x4 (12288-d): keeps where, for geometry.
+
+    Layer 4 added nothing measurable, so an exported model leaves it, three quarters of the weights, at home.
+    """
+    cells = [functional.adaptive_avg_pool2d(features.maps[name], grid) for name, grid in SPATIAL_GRIDS.items()]
     return torch.cat([cell_BCHW.flatten(1) for cell_BCHW in cells], 1)
 
 

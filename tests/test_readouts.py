@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from sarl_training.networks import Encoder, Features, normalise
-from sarl_training.readouts import GRID, READOUTS
+from sarl_training.readouts import READOUTS, SPATIAL_GRIDS
 
-WIDTHS = {"gap": 512, "multipool": 128 + 256 + 512, "spatial": GRID * GRID * (128 + 256)}
+WIDTHS = {"gap": 512, "multipool": 128 + 256 + 512, "spatial": 8 * 8 * 128 + 4 * 4 * 256}
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +27,9 @@ def test_spatial_sees_where_without_layer_4(features: Features) -> None:
     moved = {layer: map_BCHW.flip(3) for layer, map_BCHW in features.maps.items() if layer != "layer4"}
     phi_BF, moved_BF = READOUTS["spatial"](features), READOUTS["spatial"](Features(features.embedding_BD, moved))
     assert not torch.allclose(phi_BF, moved_BF)
-    cells = [part.unflatten(1, (-1, GRID, GRID)) for part in phi_BF.split([128 * GRID * GRID, 256 * GRID * GRID], 1)]
-    assert torch.allclose(torch.cat([cell.flip(3).flatten(1) for cell in cells], 1), moved_BF, atol=1e-6)
+    cells = zip(phi_BF.split([8 * 8 * 128, 4 * 4 * 256], 1), SPATIAL_GRIDS.values(), strict=True)
+    mirrored = [part_BF.unflatten(1, (-1, grid, grid)).flip(3).flatten(1) for part_BF, grid in cells]
+    assert torch.allclose(torch.cat(mirrored, 1), moved_BF, atol=1e-6)
 
 
 def test_pooled_readouts_do_not_see_where(features: Features) -> None:
