@@ -37,8 +37,8 @@ SUITES: dict[Suite, dict[str, int]] = {
     },
     "demo": {"edge_pose": 2400, "contact": 300},
     "standard": {
-        "shape": 2520, "grating": 840, "material": 1200, "force": 1500, "contact_point": 1300, "edge_pose": 2000,
-        "contact": 640,
+        "shape": 2100, "grating": 700, "material": 1200, "force": 1400, "contact_point": 1300, "edge_pose": 2700,
+        "contact": 600,
     },
     "full": {
         "shape": 10500, "grating": 3500, "material": 6000, "force": 6000, "contact_point": 5000, "edge_pose": 5000,

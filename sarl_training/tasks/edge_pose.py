@@ -1,7 +1,7 @@
-"""Edge pose: signed distance x, press depth z and angle theta of a straight edge.
+"""Edge pose: signed distance x, press depth z and angle theta of the straight edge of a solid block.
 
-The edge is the line through `x n` along `t`, with `n = (cos theta, sin theta)` its normal and `t = (-sin theta, cos
-theta)`; the material is on the side -n. Blocks are 2 mm (a bar) to 28 mm (a half plane) wide.
+The edge is the line through `x n` along `t`, with `n = (cos theta, sin theta)` its normal and `t = (-sin theta, cos theta)`;
+the material is on the side -n. As in a lab, one test piece serves the whole task: a pale print wider than the tip.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import math
 import numpy as np
 
 from sarl_training.simulation.contact import Contact
-from sarl_training.tasks.base import Labels, Task, draw_albedo, draw_travel
+from sarl_training.tasks.base import Labels, Task, draw_travel
 
 
 def draw(rng: np.random.Generator, index: int) -> Contact:
     theta = math.radians(rng.uniform(-45, 45))
     offset, along = rng.uniform(-5, 5), rng.uniform(-3, 3)
-    width = 28.0 if rng.random() < 0.3 else math.exp(rng.uniform(math.log(2), math.log(16)))
+    light = rng.uniform(0.85, 1.0)
     return Contact(
         object_name="block",
-        size_mm=(width, rng.uniform(16, 28), 0.0, 0.0),
+        size_mm=(28.0, 24.0, 0.0, 0.0),
         x_mm=offset * math.cos(theta) - along * math.sin(theta),
         y_mm=offset * math.sin(theta) + along * math.cos(theta),
         yaw_rad=theta,
@@ -28,7 +28,7 @@ def draw(rng: np.random.Generator, index: int) -> Contact:
         travel_mm=draw_travel(rng, 2.0),
         twist_rad=rng.normal(0, math.radians(1.5)),
         friction=rng.uniform(0.6, 0.8),
-        albedo_rgb=draw_albedo(rng),
+        albedo_rgb=(0.95 * light, 0.98 * light, light),
     )
 
 
