@@ -36,10 +36,10 @@ class Stream(IntEnum):
 class ViewConfig:
     """How a view differs from its image."""
 
-    crop_scale: tuple[float, float] = (0.6, 1.0)
+    crop_scale: tuple[float, float] = (0.8, 1.0)
     """Smallest and largest share of the image's area in a crop."""
-    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    """Smallest and largest width / height of a crop."""
+    crop_ratio: tuple[float, float] = (1.0, 1.0)
+    """Smallest and largest width / height of a crop; 1 1 keeps angles."""
     same_zoom: bool = False
     """Crop both views of an image to one size, at two places: apparent size then need not be forgotten."""
     flip: float = 0.0
@@ -50,11 +50,11 @@ class ViewConfig:
     """Brightness factor is drawn from 1 ± this."""
     contrast: float = 0.4
     """Contrast factor is drawn from 1 ± this."""
-    saturation: float = 0.2
+    saturation: float = 0.8
     """Saturation factor is drawn from 1 ± this."""
-    hue: float = 0.1
+    hue: float = 0.5
     """Hue shift in turns is drawn from ± this."""
-    grayscale: float = 0.2
+    grayscale: float = 0.5
     """Probability of losing all colour."""
     blur: float = 1.0
     """Probability of a Gaussian blur."""

@@ -48,7 +48,7 @@ def test_random_numbers_are_uniform_and_unrelated():
 
 
 def test_crops_have_the_sizes_asked_for():
-    config = views.ViewConfig(crop_scale=(0.2, 1.0), flip=0.5)
+    config = views.ViewConfig(crop_scale=(0.2, 1.0), crop_ratio=(3 / 4, 4 / 3), flip=0.5)
     affine = views.draw_affine(np.arange(5000), config, seed=0, epoch=0, view=0).double()
     width, height = affine[:, 0, 0].abs(), affine[:, 1, 1]
     area, ratio = width * height, width / height
