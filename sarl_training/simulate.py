@@ -190,13 +190,16 @@ def render_samples(
 
 
 def split_names(task: Task, count: int, seed: int) -> list[str]:
-    """Split of each contact, 70 / 15 / 15 within each class (contact i of a classification task has class i mod C)."""
+    """Split of each contact, 70 / 15 / 15 within each class (contact i of a classification task has class i mod C).
+
+    Each class starts at another place of the cycle, so that tiny suites still fill every split over all classes.
+    """
     classes = max(len(task.class_names), 1)
     names = [""] * count
     for first in range(min(classes, count)):
         members = np.arange(first, count, classes)
         sample_generator(seed, "split", task.name, first).shuffle(members)
-        train, val = round(0.70 * len(members)), round(0.85 * len(members))
         for rank, index in enumerate(members):
-            names[index] = "train" if rank < train else "val" if rank < val else "test"
+            share = (rank + first / classes) / len(members)
+            names[index] = "train" if share < 0.70 else "val" if share < 0.85 else "test"
     return names

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from sarl_training.simulate import split_names
+from sarl_training.simulate import SUITES, split_names
 from sarl_training.simulation.contact import sample_generator
 from sarl_training.tasks import TASKS
 
@@ -74,3 +74,8 @@ def test_si_scales():
     edge = TASKS["edge_pose"]
     assert edge.si_units == ("m", "m", "rad")
     assert edge.si_scale == pytest.approx((1e-3, 1e-3, math.pi / 180))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_smallest_suite_fills_every_split(name):
+    assert set(split_names(TASKS[name], SUITES["smoke"][name], seed=0)) == {"train", "val", "test"}
