@@ -86,7 +86,7 @@ def compare(
 ) -> dict[str, float]:
     """Largest difference between file and module per output, as a share of each element's range.
 
-    The range is that over the images or, where `label_ranges` knows a larger one for the output, that of the labels: a head
+    The range is that over the images or, where `label_ranges` knows a larger one, that of the labels: a head
     that found nothing to say is near constant. Raises RunFailed when one is above PARITY, in batches of 1 or of 8.
     """
     images_NHWC = np.array(images_NHWC)
