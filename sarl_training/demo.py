@@ -21,7 +21,7 @@ from sarl_training.errors import RunFailed
 from sarl_training.run_folder import provenance
 
 # Sized for 15 minutes on two cores: what is smaller than the paper is the image, the data and the number of epochs.
-SUITE, IMAGE_SIZE, EPOCHS, BATCH_SIZE = "demo", 64, 12, 64
+SUITE, IMAGE_SIZE, EPOCHS, BATCH_SIZE = "demo", 64, 6, 32
 FRAMES, RATE_HZ = 300, 30.0
 TASK = "edge_pose"
 AXES = ("x_mm", "z_mm", "theta_deg")
