@@ -23,7 +23,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sarl_msgs.msg import ContactStamped, MaterialStamped
 from sensor_msgs.msg import Image
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0  # a busy machine takes many seconds to start a process
 NODE = "sarl_perception.perception_node"
 TOPICS: dict[str, type] = {
     "edge_pose": PoseStamped,
@@ -150,7 +150,7 @@ def running(module: str, log: Path, *arguments: str) -> Iterator[subprocess.Pope
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
             try:
-                process.wait(10)
+                process.wait(DEADLINE_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

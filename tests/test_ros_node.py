@@ -242,7 +242,7 @@ def test_signals_end_a_busy_node_cleanly(peer: Peer, model: Path, tmp_path: Path
         for _ in range(20):
             peer.send(BLACK)
         process.send_signal(stop)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 

@@ -1,0 +1,167 @@
+"""The shipped launch files: their arguments always; started for real where launch_ros is installed."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import robot_side
+from tiny_model import write_model
+
+LAUNCH = robot_side.ROOT / "launch"
+RUNNER = Path(__file__).with_name("run_launch_file.py")
+NO_LAUNCH = "launch_ros is not on the Python index: source a ROS 2 installation to run the launch files"
+ARGUMENTS = {
+    "vitactip.launch.py": [
+        "model",
+        "params_file",
+        "image_topic",
+        "image_transport",
+        "namespace",
+        "frame_id",
+        "providers",
+        "autostart",
+        "log_level",
+        "use_sim_time",
+    ],
+    "demo.launch.py": ["dataset", "rate", "count"],
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_arguments_are_declared_with_descriptions(name: str) -> None:
+    tree = ast.parse((LAUNCH / name).read_text(encoding="utf-8"))
+    declared = [
+        (node.args[0].value, {keyword.arg for keyword in node.keywords})
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "DeclareLaunchArgument"
+    ]
+    assert [argument for argument, _ in declared] == ARGUMENTS[name]
+    assert all("description" in keywords for _, keywords in declared)
+
+
+def test_launch_files_parameters_and_models_are_installed() -> None:
+    share = robot_side.ROOT / "ros2_ws" / "install" / "sarl_perception" / "share" / "sarl_perception"
+    if not share.is_dir():
+        pytest.skip(robot_side.NOT_BUILT)
+    installed = {path.name for path in (share / "launch").iterdir()}
+    assert installed == {path.name for path in LAUNCH.glob("*.launch.py")} == set(ARGUMENTS)
+    assert {"perception.yaml", "fastdds_large_frames.xml"} <= {path.name for path in (share / "config").iterdir()}
+    shipped = {path.name for path in (robot_side.ROOT / "models").glob("*.onnx")}
+    assert {path.name for path in share.glob("models/*.onnx")} == shipped
+
+
+@pytest.fixture
+def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """ROS on a domain of this test's own; skips where the launch files cannot run."""
+    pytest.importorskip("launch_ros.actions", reason=NO_LAUNCH)
+    pytest.importorskip("sarl_msgs.msg", reason=robot_side.NOT_BUILT)
+    import rclpy
+    from sarl_demo.measure import free_domain
+
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(free_domain()))
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    rclpy.init()
+    yield
+    rclpy.utilities.try_shutdown()
+
+
+@contextmanager
+def launched(name: str, log: Path, **arguments: object) -> Iterator[subprocess.Popen[bytes]]:
+    words = [f"{key}:={value}" for key, value in arguments.items()]
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, str(RUNNER), str(LAUNCH / name), *words],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "ROS_LOG_DIR": str(log.parent / "ros_log")},
+            start_new_session=True,  # so that SIGINT reaches all of it, as Ctrl-C in a terminal does
+        )
+        try:
+            yield process
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(60)
+    assert "process has died" not in log.read_text()
+
+
+@pytest.mark.ros
+def test_vitactip_launch_with_every_argument(domain: None, tmp_path: Path) -> None:
+    from ros_peer import Peer
+    from sensor_msgs.msg import Image
+
+    model = write_model(tmp_path / "tiny.onnx")
+    peer = Peer("left")
+    peer.camera = peer.node.create_publisher(Image, "cam/image", 1)
+    with launched(
+        "vitactip.launch.py",
+        tmp_path / "log",
+        model=model,
+        namespace="left",
+        image_topic="cam/image",
+        image_transport="raw",
+        frame_id="left_tip",
+        providers="NoSuchExecutionProvider, CPUExecutionProvider",
+        autostart="true",
+        log_level="info",
+        use_sim_time="false",
+    ):
+        peer.connect()
+        assert peer.answer("edge_pose", peer.send(np.zeros((48, 64, 3), np.uint8))).header.frame_id == "left_tip"
+    peer.close()
+    assert "process has finished cleanly" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.ros
+def test_demo_launch_answers_its_camera(domain: None, tmp_path: Path) -> None:
+    from ros_peer import Peer
+
+    folder = tmp_path / "data" / "edge_pose" / "vitactip"
+    folder.mkdir(parents=True)
+    cv2.imwrite(str(folder / "0.png"), np.zeros((32, 32, 3), np.uint8))
+    with (folder / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [["image", "split", "x_mm", "z_mm", "theta_deg"], ["0.png", "test", 1.0, 2.0, math.degrees(0.5)]]
+        )
+    peer = Peer()
+    arguments = {"dataset": tmp_path / "data", "model": write_model(tmp_path / "tiny.onnx"), "rate": 20}
+    with launched("demo.launch.py", tmp_path / "log", **arguments):
+        peer.spin_until(lambda: len(peer.heard["edge_pose"]) >= 10, "poses of the simulated camera's frames")
+    assert peer.heard["edge_pose"][0].pose.position.z == pytest.approx(0.002)
+    peer.close()
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("vitactip.launch.py", {"image_transport": "video"}, "Valid options are"),
+        ("vitactip.launch.py", {"autostart": "perhaps"}, "Valid options are"),
+        ("vitactip.launch.py", {"params_file": "/no/such/file.yaml"}, "no such file /no/such/file.yaml"),
+        ("demo.launch.py", {}, "dataset"),
+    ],
+)
+def test_wrong_arguments_are_named(
+    domain: None, tmp_path: Path, name: str, arguments: dict[str, str], words: str
+) -> None:
+    command = [
+        sys.executable,
+        str(RUNNER),
+        str(LAUNCH / name),
+        *(f"{key}:={value}" for key, value in arguments.items()),
+    ]
+    environment = {**os.environ, "ROS_LOG_DIR": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    assert done.returncode != 0
+    assert words in done.stdout + done.stderr
