@@ -40,6 +40,17 @@ def test_a_linear_relation_is_found_in_label_units() -> None:
     assert scores["mean"] == pytest.approx(np.mean([scores["a_mm"], scores["b_mm"], scores["c_deg"]]))
 
 
+def test_dimensions_of_unlike_scale_and_dead_ones_are_read_as_well() -> None:
+    scale_F = torch.tensor([1.0, 1e-1, 1e-2, 1e-3, 1.0, 10.0, 1e-2, 0.0])
+    folds = []
+    for count, seed in ((600, 0), (100, 1), (100, 2)):
+        z_NF, weight_FD = blobs(count, seed)
+        folds.append((z_NF * scale_F + 3.0, z_NF[:, :7] @ weight_FD[:7]))
+    probe = fit_regression_probe(folds[0], folds[1], seeds=(0,))
+    error_D = (probe.predict(folds[2][0])[0] - folds[2][1]).abs().mean(0)
+    assert (error_D < 0.03 * folds[2][1].std(0)).all()
+
+
 def test_linearly_separable_classes_are_separated() -> None:
     (x_NF, weight_FK), (x_val, _) = blobs(500, 0), blobs(200, 1)
     probe = fit_classification_probe(
