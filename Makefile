@@ -13,6 +13,7 @@ BIN := $(VENV)/bin
 setup: $(VENV)/.installed workspace
 
 $(VENV)/.installed: pyproject.toml
+	@echo "Installing into $(VENV): torch and its libraries are several GB, minutes on a fast line"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --upgrade --quiet pip
 	$(BIN)/pip install --quiet --editable ".[training,$(RUNTIME),dev]"
