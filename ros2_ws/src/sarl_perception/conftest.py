@@ -1,1 +1,1 @@
-"""Here so that pytest puts this folder on the import path: the tests run on the sources, built or not."""
+"""Here so that pytest, started in this package, puts its folder on the import path: tests run on the sources."""
