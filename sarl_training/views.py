@@ -34,15 +34,15 @@ class Stream(IntEnum):
 
 @dataclass(frozen=True)
 class ViewConfig:
-    """How a view differs from its image."""
+    """How a view differs from its image. The defaults are the paper's views (IV-C.2)."""
 
-    crop_scale: tuple[float, float] = (0.8, 1.0)
+    crop_scale: tuple[float, float] = (0.2, 1.0)
     """Smallest and largest share of the image's area in a crop."""
-    crop_ratio: tuple[float, float] = (1.0, 1.0)
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
     """Smallest and largest width / height of a crop; 1 1 keeps angles."""
     same_zoom: bool = False
     """Crop both views of an image to one size, at two places: apparent size then need not be forgotten."""
-    flip: float = 0.0
+    flip: float = 0.5
     """Probability of a horizontal flip."""
     jitter: float = 0.8
     """Probability of a colour jitter."""
@@ -50,11 +50,11 @@ class ViewConfig:
     """Brightness factor is drawn from 1 ± this."""
     contrast: float = 0.4
     """Contrast factor is drawn from 1 ± this."""
-    saturation: float = 0.8
+    saturation: float = 0.2
     """Saturation factor is drawn from 1 ± this."""
-    hue: float = 0.5
+    hue: float = 0.1
     """Hue shift in turns is drawn from ± this."""
-    grayscale: float = 0.5
+    grayscale: float = 0.2
     """Probability of losing all colour."""
     blur: float = 1.0
     """Probability of a Gaussian blur."""

@@ -141,7 +141,8 @@ def test_paper_preset_has_the_papers_numbers():
     assert (paper["epochs"], paper["batch_size"], paper["image_size"]) == (100, 256, 224)
     optim = settings.from_dict(OptimConfig(), paper["optim"])
     assert optim == OptimConfig(lr=1e-3, weight_decay=1e-4, decay_all=True, schedule="constant", warmup=0.0)
-    views = settings.from_dict(ViewConfig(), paper["views"])
+    assert "views" not in paper, "the defaults are the paper's views"
+    views = ViewConfig()
     assert (views.crop_scale, views.flip, views.jitter, views.grayscale) == ((0.2, 1.0), 0.5, 0.8, 0.2)
     assert (views.brightness, views.contrast, views.saturation, views.hue) == (0.4, 0.4, 0.2, 0.1)
     assert (views.blur, views.blur_sigma) == (1.0, (0.1, 2.0))

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from sarl_training import geometry, photometric, views
 from sarl_training.errors import UsageError
 
-PLAIN = views.ViewConfig(crop_scale=(1, 1), crop_ratio=(1, 1), jitter=0, grayscale=0, blur=0)
+PLAIN = views.ViewConfig(crop_scale=(1, 1), crop_ratio=(1, 1), flip=0, jitter=0, grayscale=0, blur=0)
 
 
 def random_images(batch: int, height: int, width: int | None = None, seed: int = 0) -> torch.Tensor:
@@ -62,7 +62,7 @@ def test_crops_have_the_sizes_asked_for():
 
 
 def test_same_zoom_gives_both_views_one_size_at_two_places():
-    config = views.ViewConfig(crop_scale=(0.2, 0.5), same_zoom=True)
+    config = views.ViewConfig(crop_scale=(0.2, 0.5), same_zoom=True, flip=0)
     a, b = (views.draw_affine(np.arange(50), config, seed=0, epoch=0, view=view) for view in (0, 1))
     assert torch.equal(a[:, :, :2], b[:, :, :2])
     assert not torch.isclose(a[:, :, 2], b[:, :, 2]).all(dim=1).any()
