@@ -130,8 +130,10 @@ def _draw_text(canvas: Canvas, lines: list[str]) -> None:
     x, y = canvas.region[0] + round(8 * scale), canvas.region[1]
     for line in lines:
         y += round(30 * scale)
-        for colour, thickness in ((SHADOW, canvas.thickness + 2), (TEXT, canvas.thickness)):
-            cv2.putText(canvas.image, line, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness, cv2.LINE_AA)
+        # OpenCV 5 spaces letters by thickness: a thicker outline would not lie under its text.
+        for colour, shift in ((SHADOW, canvas.thickness), (TEXT, 0)):
+            place = (x + shift, y + shift)
+            cv2.putText(canvas.image, line, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, canvas.thickness, cv2.LINE_AA)
 
 
 def _line(canvas: Canvas, start: tuple[float, float], end: tuple[float, float], colour: tuple[int, int, int]) -> None:
