@@ -83,13 +83,13 @@ def perception_node(context: LaunchContext) -> list[Node]:
 
 
 def generate_launch_description() -> LaunchDescription:
-    # The second name is that of Fast DDS before 3.0 (Jazzy). A profile of the user's own is kept.
-    names = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-    profile = [] if any(name in os.environ for name in names) else names
+    # The variable was renamed with Fast DDS 3.0, which came with Kilted. A profile of the user's own is kept.
+    is_old = os.environ.get("ROS_DISTRO", "jazzy") in ("humble", "iron", "jazzy")
+    variable = "FASTRTPS_DEFAULT_PROFILES_FILE" if is_old else "FASTDDS_DEFAULT_PROFILES_FILE"
     return LaunchDescription(
         [
             *ARGUMENTS,
-            *(SetEnvironmentVariable(name, FAST_DDS_PROFILE) for name in profile),
+            SetEnvironmentVariable(variable, os.environ.get(variable, FAST_DDS_PROFILE)),
             OpaqueFunction(function=perception_node),
         ]
     )

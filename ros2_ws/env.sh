@@ -19,8 +19,10 @@ if [ -f "$sarl_workspace/install/local_setup.bash" ]; then
   . "$sarl_workspace/install/local_setup.bash"
   # Camera frames over 512 KB are lost without a larger shared-memory segment, on either side.
   sarl_profile="$sarl_workspace/install/sarl_perception/share/sarl_perception/config/fastdds_large_frames.xml"
-  export FASTDDS_DEFAULT_PROFILES_FILE="${FASTDDS_DEFAULT_PROFILES_FILE:-$sarl_profile}"
-  export FASTRTPS_DEFAULT_PROFILES_FILE="${FASTRTPS_DEFAULT_PROFILES_FILE:-$FASTDDS_DEFAULT_PROFILES_FILE}"
+  case "${ROS_DISTRO:-jazzy}" in
+    humble | iron | jazzy) export FASTRTPS_DEFAULT_PROFILES_FILE="${FASTRTPS_DEFAULT_PROFILES_FILE:-$sarl_profile}" ;;
+    *) export FASTDDS_DEFAULT_PROFILES_FILE="${FASTDDS_DEFAULT_PROFILES_FILE:-$sarl_profile}" ;;
+  esac
 else
   echo "ros2_ws is not built: run ros2_ws/build.sh" >&2
 fi
