@@ -1,7 +1,8 @@
 """Edge pose: signed distance x, press depth z and angle theta of the straight edge of a solid block.
 
-The edge is the line through `x n` along `t`, with `n = (cos theta, sin theta)` its normal and `t = (-sin theta, cos theta)`;
-the material is on the side -n. As in a lab, one test piece serves the whole task: a pale print wider than the tip.
+The edge is the line through `x n` along `t`, with `n = (cos theta, sin theta)` its normal and
+`t = (-sin theta, cos theta)`; the material is on the side -n. As in a lab, one test piece serves the whole task: a pale
+print wider than the tip.
 """
 
 from __future__ import annotations

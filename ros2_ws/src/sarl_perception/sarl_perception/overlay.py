@@ -132,8 +132,8 @@ def _draw_text(canvas: Canvas, lines: list[str]) -> None:
         y += round(30 * scale)
         # OpenCV 5 spaces letters by thickness: a thicker outline would not lie under its text.
         for colour, shift in ((SHADOW, canvas.thickness), (TEXT, 0)):
-            place = (x + shift, y + shift)
-            cv2.putText(canvas.image, line, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, canvas.thickness, cv2.LINE_AA)
+            place, font = (x + shift, y + shift), cv2.FONT_HERSHEY_SIMPLEX
+            cv2.putText(canvas.image, line, place, font, scale, colour, canvas.thickness, cv2.LINE_AA)
 
 
 def _line(canvas: Canvas, start: tuple[float, float], end: tuple[float, float], colour: tuple[int, int, int]) -> None:
