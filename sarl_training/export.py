@@ -137,7 +137,7 @@ def _contract(
         "provenance": {
             "method": metadata.get("method", "unknown"),
             "run": metadata.get("run", "unknown"),
-            "commit": git_commit().replace("+changes", "-dirty"),
+            "commit": git_commit(),
             "config_sha256": metadata.get("config_sha256", "unknown"),
             "data_sha256": dataset.data_hash(),
             "simulated": dataset.simulated,

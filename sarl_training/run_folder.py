@@ -138,7 +138,7 @@ def provenance() -> dict[str, Any]:
 
 
 def git_commit() -> str:
-    """Commit of this checkout, with `+changes` where tracked files differ from it; `unknown` outside one."""
+    """Commit of this checkout, with `-dirty` where tracked files differ from it; `unknown` outside one."""
     here = Path(__file__).parent
     try:
         commit = subprocess.run(
@@ -149,4 +149,4 @@ def git_commit() -> str:
         ).stdout
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return commit + ("+changes" if changed.strip() else "")
+    return commit + ("-dirty" if changed.strip() else "")

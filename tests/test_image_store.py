@@ -1,0 +1,92 @@
+"""Image files become RGB bytes of one size, decoded once, whatever their pixel format."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_dataset import bar_image
+
+from sarl_training import image_store
+from sarl_training.dataset import decode_image, load_images, square_and_resize
+from sarl_training.errors import DataRefused
+
+
+def test_an_image_in_name_only_is_named(tmp_path: Path) -> None:
+    whole = tmp_path / "a.jpg"
+    Image.fromarray(bar_image(0, 0)).save(whole)
+    (tmp_path / "cut.jpg").write_bytes(whole.read_bytes()[:400])
+    (tmp_path / "text.png").write_text("not a picture")
+    (tmp_path / "zero.bmp").touch()
+    for name in ("cut.jpg", "text.png", "zero.bmp", "none.png"):
+        with pytest.raises(DataRefused, match=name) as refused:
+            load_images([whole, tmp_path / name], 32)
+        assert "\n" not in str(refused.value)
+    assert not [*image_store.cache_folder().glob("images/.*")], "nothing half-written stays in the cache"
+
+
+# ---------------------------------------------------------------------------------------------------- decoding
+
+
+def test_every_pixel_format_becomes_rgb_bytes(tmp_path: Path) -> None:
+    rgb = bar_image(0.3, 20)
+    grey16 = np.linspace(0, 65535, 1600).reshape(40, 40).astype(np.uint16)
+    half = np.dstack([rgb, np.where(np.arange(40) < 20, 0, 255)[None].repeat(40, 0)]).astype(np.uint8)
+    pictures = {
+        "rgb.png": (Image.fromarray(rgb), rgb),
+        "grey.png": (Image.fromarray(rgb[..., 0]), rgb[..., :1].repeat(3, 2)),
+        "grey16.png": (Image.fromarray(grey16), np.round(grey16 / 257).astype(np.uint8)[..., None].repeat(3, 2)),
+        "alpha.png": (Image.fromarray(half), rgb * (np.arange(40) >= 20)[None, :, None]),
+        "palette.png": (Image.fromarray(rgb).quantize(), np.array(Image.fromarray(rgb).quantize().convert("RGB"))),
+        "cmyk.jpg": (Image.fromarray(rgb).convert("CMYK"), rgb),
+    }
+    for name, (picture, expected) in pictures.items():
+        picture.save(tmp_path / name)
+        found = decode_image(tmp_path / name)
+        assert found.dtype == np.uint8 and found.shape == (40, 40, 3)
+        assert np.abs(found.astype(int) - expected).mean() < (3 if name.endswith("jpg") else 1e-9), name
+
+
+def test_photographs_are_turned_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise
+    Image.fromarray(bar_image(0.5, 0)[:30]).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(decode_image(tmp_path / "a.png"), np.rot90(bar_image(0.5, 0)[:30], -1))
+
+
+def test_the_middle_square_is_kept() -> None:
+    wide = np.zeros((108, 192, 3), np.uint8)
+    wide[:, 42:150] = 200
+    for size in (27, 108, 216):
+        square = square_and_resize(wide, size)
+        assert square.shape == (size, size, 3) and square.flags.c_contiguous and (square == 200).all()
+    assert np.array_equal(square_and_resize(wide.transpose(1, 0, 2), 54), np.full((54, 54, 3), 200))
+
+
+def test_images_are_decoded_once_and_again_after_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for i, path in enumerate(paths):
+        Image.fromarray(np.full((50, 60, 3), 50 * i, np.uint8)).save(path)
+    first = load_images(paths, 32)
+    assert isinstance(first, np.memmap) and first.shape == (3, 32, 32, 3) and first[:, 0, 0, 0].tolist() == [0, 50, 100]
+    with monkeypatch.context() as patch:
+        patch.setattr(image_store, "decode_image", lambda path: pytest.fail("decoded again"))
+        assert np.array_equal(load_images(paths, 32), first)
+    Image.fromarray(np.full((50, 61, 3), 7, np.uint8)).save(paths[0])
+    assert load_images(paths, 32)[0, 0, 0, 0] == 7
+
+
+def test_the_cache_drops_what_was_used_longest_ago(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SARL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(image_store, "CACHE_LIMIT_BYTES", 50_000)
+    path = tmp_path / "a.png"
+    Image.fromarray(bar_image(0, 0)).save(path)
+    for count, size in enumerate((64, 80, 96, 112)):
+        load_images([path], size)
+        for file in (tmp_path / "cache" / "images").iterdir():
+            os.utime(file, (count + file.stat().st_mtime - 100, count + file.stat().st_mtime - 100))
+    assert 1 <= len([*(tmp_path / "cache" / "images").iterdir()]) < 4
+
+
+# ---------------------------------------------------------------------------------------------------- writing
