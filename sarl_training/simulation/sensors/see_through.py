@@ -12,7 +12,7 @@ from sarl_training.simulation.press import Press, sample_grid
 from sarl_training.simulation.skin import dome_sag
 
 _OBJECT_LIGHT = 245.0
-_HIGHLIGHT = 90.0
+_HIGHLIGHT = 9.0
 
 
 def transparent_scene(press: Press, contact: Columns, unit: Columns, size: int) -> tuple[Tensor, Tensor]:
@@ -25,4 +25,4 @@ def transparent_scene(press: Press, contact: Columns, unit: Columns, size: int) 
     share = appearance.see_through(points, fields, press, contact, size)[:, None]
     body = contact.albedo_rgb[:, :, None] * _OBJECT_LIGHT * (1 - 0.25 * (radius / 112).square())[:, None]
     scene = torch.lerp(appearance.glow(radius, unit), body, share) * fields[:, 1:2]
-    return scene + _HIGHLIGHT * fields[:, 2:3] * 0.1, radius
+    return scene + _HIGHLIGHT * fields[:, 2:3], radius
