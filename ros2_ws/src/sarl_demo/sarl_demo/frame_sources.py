@@ -87,10 +87,10 @@ def place_on_frame(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
     side = min(width, height)
     frame = np.zeros((height, width, 3), np.uint8)
     x, y = (width - side) // 2, (height - side) // 2
-    interpolation = (
-        cv2.INTER_AREA if rgb.shape[0] > side else cv2.INTER_CUBIC
-    )  # the node shrinks it again: keep it sharp
-    frame[y : y + side, x : x + side] = cv2.resize(rgb, (side, side), interpolation=interpolation)
+    # By area also when growing: the node's area average then gives back the image the model was
+    # measured on. A smoother kernel changes the sharpness that press depth is read from: cubic
+    # doubled its error.
+    frame[y : y + side, x : x + side] = cv2.resize(rgb, (side, side), interpolation=cv2.INTER_AREA)
     return frame
 
 
