@@ -15,6 +15,7 @@ import pytest
 import robot_side
 from sarl_demo.frame_sources import DatasetFrames, SourceRefused, place_on_frame
 from sarl_demo.scoring import Record
+from sarl_perception.estimator import TactileEstimator
 from tiny_model import write_model
 
 COLUMNS = ["sample_id", "image", "latent_id", "group_id", "split", "x_mm", "z_mm", "theta_deg"]
@@ -85,6 +86,20 @@ def test_scoring() -> None:
 def test_scoring_without_answers() -> None:
     summary = Record(sent={(0, 0): (1.0, 2.0, 3.0)}).summary()
     assert (summary["dropped"], summary["x_mm"], summary["latency_ms_p99"]) == (1, None, None)
+
+
+def test_a_sheet_of_estimates(dataset: Path, tmp_path: Path) -> None:
+    pytest.importorskip("rclpy", reason=robot_side.NOT_BUILT)
+    from sarl_demo.sheet import draw_sheet, pick
+
+    paths = pick(dataset, 4)
+    assert [path.stem for path in paths] == ["000000", "000002", "000003", "000005"]
+    estimator = TactileEstimator(write_model(tmp_path / "tiny.onnx"))
+    sheet = draw_sheet(estimator, paths, columns=3, tile=80, field_of_view_m=0.028, threshold=0.5)
+    assert sheet.shape == (160, 240, 3)
+    assert (sheet[80:, 160:] == 255).all() and sheet[:80, :80].any()
+    with pytest.raises(SourceRefused, match=r"no \.jpg"):
+        pick(tmp_path / "nowhere", 4)
 
 
 def measured(dataset: Path, tmp_path: Path, *words: str) -> dict[str, float]:
