@@ -1,5 +1,5 @@
 # make setup | demo | test | test-all | lint | bench | workspace | clean
-# Every target works as the first command on a fresh machine; PYTHON chooses the interpreter (3.10 or newer; 3.11 for the ROS 2 wheels).
+# Every target works as the first command on a fresh machine; PYTHON chooses the interpreter (3.10 or newer).
 # RUNTIME chooses the inference runtime: robot (CPU), robot-gpu or robot-openvino.
 
 PYTHON ?= python3
