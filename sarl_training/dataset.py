@@ -129,7 +129,7 @@ class Dataset:
     def _check_contents(self, pool: list[Path], test: list[Path]) -> None:
         hashes = content_hashes([*pool, *test], self.path)
         in_test = dict(zip(hashes[len(pool) :], test, strict=True))
-        for image, content in zip(pool, hashes, strict=False):
+        for image, content in zip(pool, hashes[: len(pool)], strict=True):
             if content in in_test:
                 raise DataRefused(f"{image}: same content as test image {in_test[content]}; keep it out of pretraining")
 
