@@ -136,9 +136,9 @@ class Pretraining:
 
     def take_step(self, rate: float, measure: bool) -> tuple[dict[str, Tensor], dict[str, float]]:
         """One batch: its terms, and if `measure` the norms of the weighted terms' gradients at the end of layer 3."""
-        first, second = self.views(self.step)
+        views = self.views(self.step)
         with self.fabric.autocast():
-            terms = self.method(first, second)
+            terms = self.method(*views)
         norms = {}
         if measure:
             layer3 = self.method.encoder.layer3[-1].conv2.weight
@@ -152,18 +152,18 @@ class Pretraining:
         self.step += 1
         return {name: term.detach() for name, term in terms.items()}, norms
 
-    def views(self, step: int) -> tuple[View, View]:
-        """The two views of step `step`, whatever ran before it."""
+    def views(self, step: int) -> list[View]:
+        """The views of step `step`, whatever ran before it."""
         config = self.config
         epoch, position = divmod(step, self.steps_per_epoch)
         order = np.random.default_rng((config.seed, epoch)).permutation(len(self.images))
         samples_B = order[position * config.batch_size : (position + 1) * config.batch_size]
         images_BHWC = self._images(samples_B)
-        draw = {"seed": config.seed, "epoch": epoch}
-        return (
-            make_view(images_BHWC, samples_B, config.image_size, config.views, view=0, **draw),
-            make_view(images_BHWC, samples_B, config.image_size, config.views, view=1, **draw),
-        )
+        plan = self.method.plan(config.views, config.image_size)
+        return [
+            make_view(images_BHWC, samples_B, size, view_config, seed=config.seed, epoch=epoch, view=number)
+            for number, (view_config, size) in enumerate(plan)
+        ]
 
     def watch(self) -> dict[str, float]:
         """Spread of the embeddings of a fixed set of images, with an alarm when they have become one."""

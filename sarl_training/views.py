@@ -25,11 +25,11 @@ COLOURS = ("jitter", "brightness", "contrast", "saturation", "hue", "gray", "blu
 
 
 class Stream(IntEnum):
-    """Separate sequences of random numbers; the number of the view, 0 or 1, is added."""
+    """Separate sequences of random numbers of one view; each view has `len(Stream)` of them."""
 
     PLACE = 0
-    SIZE = 2
-    COLOUR = 4
+    SIZE = 1
+    COLOUR = 2
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,14 @@ class ViewConfig:
             raise UsageError(f"--views.hue {self.hue}: must be between 0 and 0.5 turns")
 
 
+class ViewPlan(NamedTuple):
+    """What one view of every image is to be."""
+
+    config: ViewConfig
+    size: int
+    """Side in pixels."""
+
+
 class View(NamedTuple):
     """One augmented view of a batch."""
 
@@ -92,7 +100,7 @@ def make_view(
     device = images_BHWC.device
     to_source_B23 = draw_affine(samples_B, config, seed=seed, epoch=epoch, view=view).to(device, non_blocking=True)
     colours_BN = torch.from_numpy(
-        uniform(seed, samples_B, epoch, Stream.COLOUR + view, count=len(COLOURS)).astype(np.float32)
+        uniform(seed, samples_B, epoch, len(Stream) * view + Stream.COLOUR, count=len(COLOURS)).astype(np.float32)
     )
     draw = dict(zip(COLOURS, colours_BN.to(device, non_blocking=True).unbind(dim=1), strict=True))
     x_BCHW = resample(images_BHWC, to_source_B23, size)
@@ -125,7 +133,7 @@ def _mix(state: np.ndarray) -> np.ndarray:
 
 def draw_affine(samples_B: np.ndarray, config: ViewConfig, *, seed: int, epoch: int, view: int) -> Tensor:
     """RandomResizedCrop without rounding to pixels, then the flip: the view's map to its source, B×2×3 on the CPU."""
-    sizes = Stream.SIZE + (0 if config.same_zoom else view)
+    sizes = Stream.SIZE + (0 if config.same_zoom else len(Stream) * view)
     area_BT, log_ratio_BT = np.split(uniform(seed, samples_B, epoch, sizes, count=2 * CROP_TRIES), 2, axis=1)
     area_BT = _between(area_BT, config.crop_scale)
     ratio_BT = np.exp(_between(log_ratio_BT, np.log(config.crop_ratio)))
@@ -134,7 +142,7 @@ def draw_affine(samples_B: np.ndarray, config: ViewConfig, *, seed: int, epoch: 
     rows, first_B, any_B = np.arange(len(area_BT)), fits_BT.argmax(axis=1), fits_BT.any(axis=1)
     width_B, height_B = (np.where(any_B, side_BT[rows, first_B], 1.0) for side_BT in (width_BT, height_BT))
 
-    left_B, top_B, mirror_B = uniform(seed, samples_B, epoch, Stream.PLACE + view, count=3).T
+    left_B, top_B, mirror_B = uniform(seed, samples_B, epoch, len(Stream) * view + Stream.PLACE, count=3).T
     affine_B23 = np.zeros((len(rows), 2, 3), np.float32)
     affine_B23[:, 0, 0] = np.where(mirror_B < config.flip, -width_B, width_B)
     affine_B23[:, 1, 1] = height_B

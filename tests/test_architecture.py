@@ -33,7 +33,7 @@ LAYERS: list[set[str]] = [
     },
     {"methods", "tasks", "adapters", "simulation.sensors", "simulation.render"},
     {"losses", "views", "dataset", "simulation"},
-    {"networks", "target_network", "readouts", "optim", "geometry", "run_folder"},
+    {"networks", "target_network", "readouts", "optim", "geometry", "run_folder", "distributed"},
     {"config"},
     {"errors"},
 ]

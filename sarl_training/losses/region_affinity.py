@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sarl_training import geometry
+from sarl_training import distributed, geometry
 from sarl_training.losses.checks import check_maps, check_warp, in_float32
 
 
@@ -37,7 +37,7 @@ def region_affinity_matching(
     counted_B = regions_B >= max(min_regions, 1)
     pairs_BPP = valid_BP.unsqueeze(1) * valid_BP.unsqueeze(2)
     per_sample_B = (squared_BPP * pairs_BPP).sum(dim=(1, 2)) / regions_B.square().clamp_min(1)
-    return (per_sample_B * counted_B).sum() / counted_B.sum().clamp_min(1)
+    return distributed.mean_of_counted(per_sample_B, counted_B)
 
 
 def _regions(map_BCHW: Tensor, grid: int) -> Tensor:

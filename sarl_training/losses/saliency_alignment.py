@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sarl_training import geometry
+from sarl_training import distributed, geometry
 from sarl_training.losses.checks import check_maps, check_warp, in_float32
 
 
@@ -33,7 +33,7 @@ def saliency_alignment(online_BCHW: Tensor, target_BCHW: Tensor, warp_B23: Tenso
     squared_BHW = (_saliency(online_BCHW) - warped_B1HW).square().squeeze(1)
     cells_B = overlap_BHW.sum(dim=(1, 2))
     per_sample_B = (squared_BHW * overlap_BHW).sum(dim=(1, 2)) / cells_B.clamp_min(1)
-    return per_sample_B.sum() / (cells_B > 0).sum().clamp_min(1)
+    return distributed.mean_of_counted(per_sample_B, cells_B > 0)
 
 
 def _saliency(map_BCHW: Tensor) -> Tensor:

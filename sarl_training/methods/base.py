@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from sarl_training.networks import Encoder
-from sarl_training.views import View
+from sarl_training.views import View, ViewConfig, ViewPlan
 
 
 class Method(nn.Module, ABC):
@@ -21,8 +21,12 @@ class Method(nn.Module, ABC):
     encoder: Encoder
     """The network that is kept after pretraining."""
 
+    def plan(self, config: ViewConfig, size: int) -> tuple[ViewPlan, ...]:
+        """The views that `forward` takes of every image, given the settings that views share and the image size."""
+        return (ViewPlan(config, size), ViewPlan(config, size))
+
     @abstractmethod
-    def forward(self, first: View, second: View) -> dict[str, Tensor]:
+    def forward(self, *views: View) -> dict[str, Tensor]:
         """Named terms, each a scalar; `loss` is what is minimised, the others are its parts before weighting."""
 
     @abstractmethod
