@@ -27,6 +27,9 @@ VALID: list[dict[str, Any]] = [
     {"provenance.commit": "0123abc-dirty"},
     {"provenance.created": "2026-01-31T12:30:00+01:00"},
     {"provenance.simulated": False},
+    {"unfamiliar_threshold": 1.5},
+    {"unfamiliar_threshold": 3},
+    {"saliency": {"height": 1, "width": 12}},
 ]
 
 INVALID: list[dict[str, Any]] = [
@@ -45,6 +48,14 @@ INVALID: list[dict[str, Any]] = [
     {"image.depth": 3},
     {"frame": "/tip"},
     {"frame": 3},
+    {"unfamiliar_threshold": 0},
+    {"unfamiliar_threshold": "1"},
+    {"unfamiliar_threshold": None},
+    {"unfamiliar_threshold": True},
+    {"saliency": True},
+    {"saliency": {"height": 0, "width": 12}},
+    {"saliency": {"height": 12}},
+    {"saliency": {"height": 12, "width": 12, "depth": 1}},
     {"outputs": []},
     {"outputs": {}},
     {"outputs.0": "edge_pose"},
@@ -126,3 +137,6 @@ def test_parsed_values() -> None:
     assert list(parsed.outputs) == [output["name"] for output in contract()["outputs"]]
     edge = parsed.outputs["edge_pose"]
     assert (edge.shape, edge.unit, edge.validation_error) == ((3,), ("m", "m", "rad"), (1e-4, 1e-4, 2e-2))
+    assert parsed.unfamiliar_threshold is None and parsed.saliency is None
+    more = parse_contract(json.dumps(changed({"unfamiliar_threshold": 2, "saliency": {"height": 3, "width": 4}})))
+    assert (more.unfamiliar_threshold, more.saliency) == (2.0, (3, 4))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,11 @@ class Output:
 
 @dataclass(frozen=True)
 class Contract:
-    """What a model promises: sensor, input size in pixels, sensor frame, outputs by name, and where it came from."""
+    """What a model promises: sensor, input size in pixels, sensor frame, outputs by name, and where it came from.
+
+    `unfamiliar_threshold` is the `unfamiliarity` above which an image is unlike the training images, `saliency` the
+    (height, width) of the output of that name; None without such an output.
+    """
 
     sensor: str
     height: int
@@ -60,6 +64,8 @@ class Contract:
     frame: str
     outputs: dict[str, Output]
     provenance: dict[str, Any]
+    unfamiliar_threshold: float | None = None
+    saliency: tuple[int, int] | None = None
 
     def of_kind(self, kind: str) -> list[Output]:
         """Outputs of one kind, in the file's order."""
@@ -72,7 +78,12 @@ def parse_contract(text: str) -> Contract:
         raw = json.loads(text)
     except ValueError as error:
         raise ModelRefused(f"contract is not JSON: {error}") from error
-    fields = _Fields("contract", raw, ["version", "sensor", "image", "frame", "outputs", "provenance"])
+    fields = _Fields(
+        "contract",
+        raw,
+        ["version", "sensor", "image", "frame", "outputs", "provenance"],
+        optional=["unfamiliar_threshold", "saliency"],
+    )
     fields.check("version", lambda value: type(value) is int and value == VERSION, f"{VERSION}: export the model again")
     image = _Fields("contract.image", fields.raw["image"], ["height", "width", "encoding"])
     for side in ("height", "width"):
@@ -85,7 +96,23 @@ def parse_contract(text: str) -> Contract:
         frame=fields.text("frame", FRAME),
         outputs=_parse_outputs(fields.raw["outputs"]),
         provenance=_parse_provenance(fields.raw["provenance"]),
+        unfamiliar_threshold=_parse_threshold(fields),
+        saliency=_parse_saliency(fields.raw["saliency"]) if "saliency" in fields.raw else None,
     )
+
+
+def _parse_threshold(fields: _Fields) -> float | None:
+    if "unfamiliar_threshold" not in fields.raw:
+        return None
+    fields.check("unfamiliar_threshold", lambda value: _is_number(value) and value > 0, "a number above 0")
+    return float(fields.raw["unfamiliar_threshold"])
+
+
+def _parse_saliency(raw: Any) -> tuple[int, int]:
+    size = _Fields("contract.saliency", raw, ["height", "width"])
+    for side in ("height", "width"):
+        size.check(side, lambda value: type(value) is int and 1 <= value <= 4096, "a whole number, 1 to 4096 cells")
+    return raw["height"], raw["width"]
 
 
 def _parse_outputs(raw: Any) -> dict[str, Output]:
@@ -161,17 +188,17 @@ def _parse_provenance(raw: Any) -> dict[str, Any]:
 
 
 class _Fields:
-    """One JSON object of the contract, with exactly the given keys, and checks that name the field they refuse."""
+    """One JSON object of the contract, with the given keys and no others, and checks that name what they refuse."""
 
-    def __init__(self, where: str, raw: Any, keys: list[str]) -> None:
+    def __init__(self, where: str, raw: Any, keys: list[str], optional: Sequence[str] = ()) -> None:
         if not isinstance(raw, dict):
             raise ModelRefused(f"{where}: expected an object with {', '.join(keys)}")
         for key in keys:
             if key not in raw:
                 raise ModelRefused(f"{where}.{key}: missing")
         for key in raw:
-            if key not in keys:
-                raise ModelRefused(f"{where}.{key}: unknown field; known: {', '.join(keys)}")
+            if key not in keys and key not in optional:
+                raise ModelRefused(f"{where}.{key}: unknown field; known: {', '.join([*keys, *optional])}")
         self.where = where
         self.raw = raw
 
@@ -188,11 +215,12 @@ class _Fields:
     def errors(self, count: int) -> tuple[float, ...]:
         self.check(
             "validation_error",
-            lambda value: isinstance(value, list) and len(value) == count and all(_is_error(item) for item in value),
+            lambda value: isinstance(value, list) and len(value) == count and all(_is_number(item) for item in value),
             f"{count} number(s), 0 or more",
         )
         return tuple(float(item) for item in self.raw["validation_error"])
 
 
-def _is_error(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
+    """Finite, 0 or more, and not true or false."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")

@@ -15,9 +15,11 @@ import cv2
 import numpy as np
 import onnxruntime
 
-from sarl_perception.contract import METADATA_KEY, Contract, ModelRefused, Output, parse_contract
+from sarl_perception.contract import METADATA_KEY, Contract, ModelRefused, parse_contract
 
 INPUT = "image"
+UNFAMILIARITY = "unfamiliarity"
+SALIENCY = "saliency"
 WARM_UP_RUNS = 3
 
 Region = tuple[int, int, int, int]
@@ -31,11 +33,16 @@ class Estimate(Mapping[str, np.ndarray]):
     """What the model says about one image: output name -> float64 values in SI units.
 
     Keys are the outputs of the contract (`edge_pose` [3], `material_probabilities` [K], ...) and their covariances
-    (`edge_pose_covariance` [3, 3]).
+    (`edge_pose_covariance` [3, 3]). `unfamiliarity` says how unlike the training images this one is (above
+    `contract.unfamiliar_threshold`: do not trust it), `saliency` [h, w] where the encoder responds; None when the model
+    has no such output, or when saliency was not asked for.
     """
 
     def __init__(self, contract: Contract, values: dict[str, np.ndarray]) -> None:
         self.contract = contract
+        unfamiliarity = values.pop(UNFAMILIARITY, None)
+        self.unfamiliarity: float | None = None if unfamiliarity is None else float(unfamiliarity[0])
+        self.saliency: np.ndarray | None = values.pop(SALIENCY, None)
         self._values = values
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -46,6 +53,12 @@ class Estimate(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+    @property
+    def is_unfamiliar(self) -> bool:
+        """Whether the image is unlike what the model was trained on; False when the model cannot say."""
+        threshold = self.contract.unfamiliar_threshold
+        return threshold is not None and self.unfamiliarity is not None and self.unfamiliarity > threshold
 
     @property
     def contact_probability(self) -> float | None:
@@ -86,9 +99,7 @@ class TactileEstimator:
         if sensor is not None and sensor != self.contract.sensor:
             raise ModelRefused(f"{self.model_path}: made for sensor {self.contract.sensor!r}, this is {sensor!r}")
         _check_tensors(self.model_path, self._session, self.contract)
-        self._names = [
-            name for output in self.contract.outputs.values() for name in (output.name, output.covariance) if name
-        ]
+        self._names = [name for name, _ in _expected_outputs(self.contract) if name != SALIENCY]
 
     @property
     def provider(self) -> str:
@@ -101,19 +112,20 @@ class TactileEstimator:
         for _ in range(WARM_UP_RUNS):
             self.estimate(blank)
 
-    def estimate(self, rgb: np.ndarray) -> Estimate:
-        """Estimate from a uint8 [H, W, 3] RGB image of any size.
+    def estimate(self, rgb: np.ndarray, *, saliency: bool = False) -> Estimate:
+        """Estimate from a uint8 [H, W, 3] RGB image of any size; with the saliency map if asked for and there is one.
 
         Raises `ValueError` for another array or a region outside the image, `InferenceFailed` when the model fails.
         """
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
             raise ValueError(f"image is {rgb.dtype} {rgb.shape}; expected uint8 (height, width, 3)")
         image = resize(crop(rgb, self.region), self.contract.width, self.contract.height)
+        names = [*self._names, SALIENCY] if saliency and self.contract.saliency else self._names
         try:
-            arrays = self._session.run(self._names, {INPUT: image[None]})
+            arrays = self._session.run(names, {INPUT: image[None]})
         except Exception as error:  # onnxruntime's errors share no base class
             raise InferenceFailed(f"{self.model_path}: {_one_line(error)}") from error
-        values = {name: array[0].astype(np.float64) for name, array in zip(self._names, arrays, strict=True)}
+        values = {name: array[0].astype(np.float64) for name, array in zip(names, arrays, strict=True)}
         for name, value in values.items():
             if not np.isfinite(value).all():
                 raise InferenceFailed(f"{self.model_path}: output {name!r} is not finite")
@@ -182,17 +194,22 @@ def _check_tensors(path: Path, session: onnxruntime.InferenceSession, contract: 
         raise ModelRefused(f"{path}: inputs {sorted(inputs)}; expected only {INPUT!r}")
     _check_tensor(path, inputs[INPUT], "tensor(uint8)", (contract.height, contract.width, 3))
     outputs = {node.name: node for node in session.get_outputs()}
-    for name, shape in _expected_outputs(contract.outputs.values()):
+    for name, shape in _expected_outputs(contract):
         if name not in outputs:
             raise ModelRefused(f"{path}: no output {name!r}, which its contract names; it has {sorted(outputs)}")
         _check_tensor(path, outputs[name], "tensor(float)", shape)
 
 
-def _expected_outputs(outputs: Sequence[Output]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    for output in outputs:
+def _expected_outputs(contract: Contract) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Name and shape, without N, of every tensor that the contract promises."""
+    for output in contract.outputs.values():
         yield output.name, output.shape
         if output.covariance:
             yield output.covariance, output.shape * 2
+    if contract.unfamiliar_threshold is not None:
+        yield UNFAMILIARITY, (1,)
+    if contract.saliency is not None:
+        yield SALIENCY, contract.saliency
 
 
 def _check_tensor(path: Path, node: onnxruntime.NodeArg, kind: str, shape: tuple[int, ...]) -> None:

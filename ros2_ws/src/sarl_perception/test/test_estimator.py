@@ -51,6 +51,25 @@ def test_a_model_with_fewer_heads(tmp_path: Path) -> None:
     assert estimate.contact_probability is None
 
 
+def test_an_image_unlike_the_training_images_is_called_so(tmp_path: Path, model: Path) -> None:
+    estimator = TactileEstimator(write_model(tmp_path / "m.onnx", unfamiliar_threshold=5.0))
+    dark, bright = (estimator.estimate(np.full((SIZE, SIZE, 3), level, np.uint8)) for level in (0, 255))
+    assert (dark.unfamiliarity, dark.is_unfamiliar) == (0.0, False)
+    assert (bright.unfamiliarity, bright.is_unfamiliar) == (pytest.approx(10.0), True)
+    assert estimator.contract.unfamiliar_threshold == 5.0
+    assert "unfamiliarity" not in bright, "not a contact quantity"
+    silent = TactileEstimator(model).estimate(np.zeros((SIZE, SIZE, 3), np.uint8))
+    assert silent.unfamiliarity is None and not silent.is_unfamiliar
+
+
+def test_saliency_comes_when_asked_for(tmp_path: Path, model: Path) -> None:
+    image = np.full((SIZE, SIZE, 3), 255, np.uint8)
+    estimator = TactileEstimator(write_model(tmp_path / "m.onnx", saliency=(3, 5)))
+    assert estimator.estimate(image).saliency is None
+    assert estimator.estimate(image, saliency=True).saliency == pytest.approx(np.ones((3, 5)))
+    assert TactileEstimator(model).estimate(image, saliency=True).saliency is None
+
+
 def test_region_of_interest_is_what_the_model_sees(model: Path) -> None:
     image = np.zeros((40, 100, 3), np.uint8)
     image[10:20, 70:90] = 255
@@ -131,6 +150,8 @@ def test_without_contract_or_with_another_sensor(model: Path, tmp_path: Path) ->
         ({"outputs.0.unit": ["mm", "mm", "deg"]}, "contract.outputs[0].unit"),
         ({"outputs.3.class_names": ["a", "b"]}, "'material_probabilities' is tensor(float)"),
         ({"provenance.commit": DELETE}, "contract.provenance.commit: missing"),
+        ({"unfamiliar_threshold": 2.0}, "no output 'unfamiliarity'"),
+        ({"saliency": {"height": 2, "width": 2}}, "no output 'saliency'"),
     ],
 )
 def test_a_contract_that_does_not_hold(tmp_path: Path, change: dict[str, Any], words: str) -> None:

@@ -80,21 +80,47 @@ def write_model(
     metadata: dict[str, Any] | str | None = None,
     outputs: list[str] | None = None,
     with_metadata: bool = True,
+    unfamiliar_threshold: float | None = None,
+    saliency: tuple[int, int] | None = None,
 ) -> Path:
     """Write a model whose outputs are constants plus a gain on the image's mean brightness (0 to 1).
 
-    `outputs` keeps only these heads; `metadata` replaces the contract (a dict, or any text).
+    `outputs` keeps only these heads; `metadata` replaces the contract (a dict, or any text). With a threshold the model
+    also says `unfamiliarity`, 10 times the mean brightness; with a size it has a `saliency` map of the mean brightness.
     """
     described = contract(size)
     if outputs is not None:
         described["outputs"] = [entry for entry in described["outputs"] if entry["name"] in outputs]
     graph = _graph(size, described["outputs"], {**VALUES, **(values or {})})
+    if unfamiliar_threshold is not None:
+        described["unfamiliar_threshold"] = unfamiliar_threshold
+        _add_product(graph, "unfamiliarity", np.full((1, 1), 10, np.float32))
+    if saliency is not None:
+        described["saliency"] = dict(zip(("height", "width"), saliency, strict=True))
+        _add_product(graph, "saliency", np.ones((1, *saliency), np.float32))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     if with_metadata:
         text = metadata if isinstance(metadata, str) else json.dumps(metadata or described)
         helper.set_model_props(model, {"sarl_contract": text})
     onnx.save(model, str(path))
     return path
+
+
+def _add_product(graph: onnx.GraphProto, name: str, factor: np.ndarray) -> None:
+    """One more output [N, ...]: the mean brightness times `factor` [1, ...]."""
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(factor, f"{name}_factor"),
+            numpy_helper.from_array(np.arange(1, factor.ndim, dtype=np.int64), f"{name}_axes"),
+        ]
+    )
+    graph.node.extend(
+        [
+            helper.make_node("Unsqueeze", ["brightness_N", f"{name}_axes"], [f"{name}_brightness"]),
+            helper.make_node("Mul", [f"{name}_brightness", f"{name}_factor"], [name]),
+        ]
+    )
+    graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *factor.shape[1:]]))
 
 
 def changed(change: dict[str, Any]) -> dict[str, Any]:
