@@ -5,6 +5,7 @@ only; test images are never opened.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from sarl_training.tasks import TASKS, Task
 logger = logging.getLogger(__name__)
 
 PROBED = ("edge_pose", "shape")
-TRAIN_IMAGES, VAL_IMAGES = 2000, 500
+TRAIN_IMAGES, VAL_IMAGES = 2000, 500  # of all tasks together
 CHOOSING = 5  # every fifth train image chooses the ridge penalty instead of being fitted
 SCORE = "probe/score"
 _LEAST = 20  # images of a split below which its task is left out
@@ -30,7 +31,7 @@ _CHUNK = 64
 class OnlineProbe:
     """Ridge regressions on frozen embeddings, fitted on train and measured on val, of the tasks in `PROBED`.
 
-    At most 2000 train and 500 val images, the same in every run on the same data. Draws no random number that training
+    At most 2000 train and 500 val images in all, the same in every run on the same data. Draws no random number that training
     could miss, and leaves the encoder as it was.
     """
 
@@ -38,7 +39,9 @@ class OnlineProbe:
         """Reads labels and decodes images; a dataset without them is said so once, and `measure` is then empty."""
         self.device = device
         tasks = [] if dataset.flat else [name for name in PROBED if sensor in dataset.sensors(name)]
-        folds = [_fold(TASKS[name], dataset.table(name, sensor, TASKS[name].columns), image_size) for name in tasks]
+        most = {"train": TRAIN_IMAGES // max(len(tasks), 1), "val": VAL_IMAGES // max(len(tasks), 1)}
+        tables = {name: dataset.table(name, sensor, TASKS[name].columns) for name in tasks}
+        folds = [_fold(TASKS[name], table, most, image_size) for name, table in tables.items()]
         self.folds = [fold for fold in folds if fold is not None]
         if not self.folds:
             logger.info(
@@ -95,8 +98,8 @@ class _Fold:
         return {"top1": top1}, (top1 - commonest) / max(1 - commonest, 1e-12)
 
 
-def _fold(task: Task, table: Table, image_size: int) -> _Fold | None:
-    train, val = (_sample(table, split, most) for split, most in (("train", TRAIN_IMAGES), ("val", VAL_IMAGES)))
+def _fold(task: Task, table: Table, most: Mapping[str, int], image_size: int) -> _Fold | None:
+    train, val = (_sample(table, split, most[split]) for split in ("train", "val"))
     if min(len(train), len(val)) < _LEAST:
         return None
     rows = table.rows(np.concatenate([train, val]))

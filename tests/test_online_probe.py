@@ -95,8 +95,8 @@ def test_a_run_is_as_without_the_probe(data: Path) -> None:
 
 
 def test_images_are_bounded_and_always_the_same(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(online_probe, "TRAIN_IMAGES", 30)
-    monkeypatch.setattr(online_probe, "VAL_IMAGES", 20)
+    monkeypatch.setattr(online_probe, "TRAIN_IMAGES", 60)
+    monkeypatch.setattr(online_probe, "VAL_IMAGES", 40)
     folds = [OnlineProbe(Dataset.open(data), "vitactip", 32, CPU).folds[0] for _ in range(2)]
     assert len(folds[0].images) == 50 and folds[0].train == 30
     assert np.array_equal(folds[0].images, folds[1].images)
