@@ -17,6 +17,7 @@ ARCHITECTURE = "resnet18"
 EMBEDDING = 512
 MAP_CHANNELS = {"layer2": 128, "layer3": 256, "layer4": 512}
 ENCODER_FILE = "encoder.safetensors"
+BEST_ENCODER_FILE = "encoder_best.safetensors"  # best by the online probe
 
 
 class Features(NamedTuple):

@@ -49,6 +49,9 @@ class PretrainConfig:
     """Continue the run in --out exactly where its last checkpoint left it, with its recorded settings."""
     log_every: int = 50
     """Steps between two measurements of terms, gradient norms and collapse."""
+    probe_every: int = 5
+    """Epochs between two online probes (edge pose and shape on val, if the data has labels); 0 for none. The encoder
+    with the best score is kept as encoder_best.safetensors."""
     checkpoint_minutes: float = 10.0
     """Most minutes between two checkpoints; there is always one after an epoch."""
     views: ViewConfig = field(default_factory=ViewConfig)
@@ -56,7 +59,14 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         settings.check_image_size(self.image_size)
-        for name, least in (("epochs", 1), ("batch_size", 2), ("seed", 0), ("log_every", 1), ("checkpoint_minutes", 0)):
+        for name, least in (
+            ("epochs", 1),
+            ("batch_size", 2),
+            ("seed", 0),
+            ("log_every", 1),
+            ("probe_every", 0),
+            ("checkpoint_minutes", 0),
+        ):
             if getattr(self, name) < least:
                 raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least {least}")
 

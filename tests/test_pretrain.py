@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from sarl_training import config as settings
-from sarl_training import diagnostics, pretrain
+from sarl_training import diagnostics, pretrain, pretraining
 from sarl_training.errors import DataRefused, RunFailed, UsageError
 from sarl_training.methods import METHODS
 from sarl_training.networks import load_encoder
@@ -60,14 +60,14 @@ def newest_state(out) -> dict:
 
 
 def interrupt_before_step(monkeypatch, step: int, error: BaseException) -> None:
-    take_step = pretrain.Pretraining.take_step
+    take_step = pretraining.Pretraining.take_step
 
     def interrupted(self, rate, measure):
         if self.step == step:
             raise error
         return take_step(self, rate, measure)
 
-    monkeypatch.setattr(pretrain.Pretraining, "take_step", interrupted)
+    monkeypatch.setattr(pretraining.Pretraining, "take_step", interrupted)
 
 
 def assert_same(left, right, where: str = "state") -> None:
@@ -164,7 +164,8 @@ def test_a_checkpoint_of_something_else_is_refused(images, out, monkeypatch):
             start(images, out)
     (out / "checkpoints").mkdir()
     torch.save(
-        {"step": 3, "method": {"weight": torch.zeros(2)}, "optimiser": {}}, out / "checkpoints" / "step_00000003.pt"
+        {"step": 3, "best": 0.0, "method": {"weight": torch.zeros(2)}, "optimiser": {}},
+        out / "checkpoints" / "step_00000003.pt",
     )
     with pytest.raises(DataRefused, match="not one of this method and architecture"):
         resume(out)

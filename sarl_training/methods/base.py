@@ -33,6 +33,9 @@ class Method(nn.Module, ABC):
     def weights(self) -> dict[str, float]:
         """Weight in `loss` of every other term."""
 
+    def before_step(self, step: int, total: int) -> None:
+        """Called before each step with its number (from 0) and how many there will be: for schedules."""
+
     def after_step(self) -> None:
         """Called after each step of the optimiser."""
 
