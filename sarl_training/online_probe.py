@@ -31,8 +31,8 @@ _CHUNK = 64
 class OnlineProbe:
     """Ridge regressions on frozen embeddings, fitted on train and measured on val, of the tasks in `PROBED`.
 
-    At most 2000 train and 500 val images in all, the same in every run on the same data. Draws no random number that training
-    could miss, and leaves the encoder as it was.
+    At most 2000 train and 500 val images in all, the same in every run on the same data. Draws no random number that
+    training could miss, and leaves the encoder as it was.
     """
 
     def __init__(self, dataset: Dataset, sensor: str, image_size: int, device: torch.device) -> None:
