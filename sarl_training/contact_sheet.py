@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from sarl_training.atomic_file import write_atomically
-from sarl_training.tasks import Task
+from sarl_training.tasks import SimulatedTask
 
 COLUMNS, LINES = 8, 3
 _TILE_PX, _CAPTION_PX = 168, 18
@@ -17,7 +17,7 @@ _FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.36
 
 
 def write_contact_sheet(
-    path: Path, task: Task, images: Mapping[str, Sequence[np.ndarray]], rows: Sequence[Mapping[str, object]]
+    path: Path, task: SimulatedTask, images: Mapping[str, Sequence[np.ndarray]], rows: Sequence[Mapping[str, object]]
 ) -> None:
     """PNG of up to three lines of eight samples; within a line the same contacts as every sensor sees them (uint8
     RGB).
@@ -46,7 +46,7 @@ def _caption_strip(*captions: str) -> np.ndarray:
     return strip
 
 
-def _caption(task: Task, row: Mapping[str, object]) -> str:
+def _caption(task: SimulatedTask, row: Mapping[str, object]) -> str:
     if task.kind == "classification":
         return task.class_names[int(row["label"])]
     return " ".join(f"{axis} {row[column]:.1f}" for axis, column in zip(task.axes, task.columns, strict=True))

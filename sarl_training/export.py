@@ -28,8 +28,8 @@ from sarl_training.pictures import confusion_matrices, predicted_against_true
 from sarl_training.readouts import READOUTS
 from sarl_training.run_folder import git_commit, provenance
 from sarl_training.task_answers import answers, calibration, errors, labels
-from sarl_training.task_tables import task_tables
-from sarl_training.tasks import TASKS, Task
+from sarl_training.task_tables import known_tasks, task_tables
+from sarl_training.tasks import Task
 
 PARITY_IMAGES = 32  # per task
 
@@ -64,7 +64,8 @@ def run(config: ExportConfig) -> None:
     encoder, metadata = load_encoder(config.encoder)
     size = image_size_for(metadata, config.image_size)
     dataset = Dataset.open(config.data)
-    tables = {TASKS[name]: table for name, table in task_tables(dataset, config.tasks, config.sensor).items()}
+    tasks = known_tasks(dataset)
+    tables = {tasks[name]: table for name, table in task_tables(dataset, config.tasks, config.sensor).items()}
 
     encoder.to(device)
     fitted = {task: _fit_head(task, table, encoder, size) for task, table in tables.items()}

@@ -24,8 +24,8 @@ from sarl_training.pictures import confusion_matrices, predicted_against_true
 from sarl_training.probe_metrics import classification_scores, prior, regression_scores, table_lines
 from sarl_training.readouts import READOUTS
 from sarl_training.run_folder import provenance
-from sarl_training.task_tables import task_tables
-from sarl_training.tasks import TASKS, Task
+from sarl_training.task_tables import known_tasks, task_tables
+from sarl_training.tasks import Task
 
 SEEDS = 3
 Fold = tuple[Tensor, Tensor]
@@ -59,7 +59,7 @@ def run(config: ProbeConfig) -> None:
     encoder, metadata = load_encoder(config.encoder)
     size = image_size_for(metadata, config.image_size)
     dataset = Dataset.open(config.data)
-    tables = task_tables(dataset, config.tasks, config.sensor)
+    tasks, tables = known_tasks(dataset), task_tables(dataset, config.tasks, config.sensor)
     sample = load_images(statistics_sample(dataset.ssl_pool(config.sensor)), size)
     encoders = {"encoder": encoder.to(device), "random_init": random_encoder(sample, config.seed, device)}
 
@@ -70,7 +70,7 @@ def run(config: ProbeConfig) -> None:
     print(title)
     results = {}
     for name, table in tables.items():
-        results[name] = _probe_task(TASKS[name], table, encoders, size, config, f"{name}{simulated}")
+        results[name] = _probe_task(tasks[name], table, encoders, size, config, f"{name}{simulated}")
         print("\n".join(table_lines(name, results[name])))
 
     record = {

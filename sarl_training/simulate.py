@@ -26,7 +26,7 @@ from sarl_training.run_folder import git_commit
 from sarl_training.simulation.contact import draw_exposure, draw_unit, sample_generator
 from sarl_training.simulation.render import render_contacts
 from sarl_training.simulation.sensors import SENSORS
-from sarl_training.tasks import TASKS, Task
+from sarl_training.tasks import TASKS, SimulatedTask
 
 Suite = Literal["smoke", "demo", "standard", "full"]
 
@@ -124,7 +124,9 @@ def run(config: SimulateConfig) -> None:
         print(f"  {name}: look at {config.out / name / 'contact_sheet.png'}")
 
 
-def _simulate_task(task: Task, config: SimulateConfig, device: torch.device, writer: DatasetWriter, bar: tqdm) -> None:
+def _simulate_task(
+    task: SimulatedTask, config: SimulateConfig, device: torch.device, writer: DatasetWriter, bar: tqdm
+) -> None:
     count = config.counts[task.name]
     split = split_names(task, count, config.seed)
     rows: list[dict[str, object]] = []
@@ -142,7 +144,7 @@ def _simulate_task(task: Task, config: SimulateConfig, device: torch.device, wri
     write_contact_sheet(writer.folder / task.name / "contact_sheet.png", task, sheet, rows)
 
 
-def _row(task: Task, index: int, split: str, labels: dict[str, object]) -> dict[str, object]:
+def _row(task: SimulatedTask, index: int, split: str, labels: dict[str, object]) -> dict[str, object]:
     name = f"{task.name}-{index:06d}"
     return {
         "sample_id": name,
@@ -155,7 +157,7 @@ def _row(task: Task, index: int, split: str, labels: dict[str, object]) -> dict[
 
 
 def rendered_batches(
-    task: Task, config: SimulateConfig, device: torch.device
+    task: SimulatedTask, config: SimulateConfig, device: torch.device
 ) -> Iterator[tuple[range, dict[str, np.ndarray], list[dict[str, object]]]]:
     """Batches in index order. On the CPU one thread per core renders its own batch: torch frees the interpreter
     lock.
@@ -177,7 +179,7 @@ def rendered_batches(
 
 
 def render_samples(
-    task: Task, indices: range, config: SimulateConfig, device: torch.device
+    task: SimulatedTask, indices: range, config: SimulateConfig, device: torch.device
 ) -> tuple[dict[str, np.ndarray], list[dict[str, object]]]:
     """Images by sensor, uint8 [B, S, S, 3], and label rows of samples `indices` of a task."""
     generators = [sample_generator(config.seed, task.name, index) for index in indices]
@@ -189,7 +191,7 @@ def render_samples(
     return images, [dict(task.labels(contact, force)) for contact, force in zip(contacts, forces, strict=True)]
 
 
-def split_names(task: Task, count: int, seed: int) -> list[str]:
+def split_names(task: SimulatedTask, count: int, seed: int) -> list[str]:
     """Split of each contact, 70 / 15 / 15 within each class (contact i of a classification task has class i mod C).
 
     Each class starts at another place of the cycle, so that tiny suites still fill every split over all classes.

@@ -14,8 +14,6 @@ from sarl_training.dataset import Table
 from sarl_training.deployed_model import covariance_name
 from sarl_training.tasks import Task
 
-CHI2_90 = {1: 2.706, 2: 4.605, 3: 6.251}  # 90 % quantile by degrees of freedom
-
 
 @dataclass(frozen=True)
 class Calibration:
@@ -57,4 +55,6 @@ def calibration(task: Task, outputs: Mapping[str, np.ndarray], table: Table) -> 
     error_ND1 = (outputs[task.output] - labels(task, table).numpy()).astype(np.float64)[..., None]
     covariance_NDD = outputs[covariance_name(task.output)].astype(np.float64)
     nees_N = (error_ND1 * np.linalg.solve(covariance_NDD, error_ND1)).sum((1, 2))
-    return Calibration(float(nees_N.mean()), float((nees_N < CHI2_90[error_ND1.shape[1]]).mean()))
+    half_axes = torch.full((len(nees_N),), error_ND1.shape[1] / 2, dtype=torch.float64)
+    within_N = torch.special.gammainc(half_axes, torch.from_numpy(nees_N / 2))  # chi-square distribution function
+    return Calibration(float(nees_N.mean()), float((within_N < 0.9).double().mean()))

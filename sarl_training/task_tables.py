@@ -6,9 +6,15 @@ from collections.abc import Sequence
 from sarl_training.dataset import Dataset, Table
 from sarl_training.errors import DataRefused, UsageError
 from sarl_training.labels import SPLITS
-from sarl_training.tasks import TASKS
+from sarl_training.tasks import Task
+from sarl_training.tasks.declared import tasks_of
 
 logger = logging.getLogger(__name__)
+
+
+def known_tasks(dataset: Dataset) -> dict[str, Task]:
+    """The built-in tasks and those that the dataset's own dataset.json declares."""
+    return tasks_of(dataset.info, dataset.path / "dataset.json")
 
 
 def task_tables(dataset: Dataset, names: Sequence[str], sensor: str) -> dict[str, Table]:
@@ -18,16 +24,17 @@ def task_tables(dataset: Dataset, names: Sequence[str], sensor: str) -> dict[str
     """
     if dataset.flat:
         raise DataRefused(f"{dataset.path}: a folder of images without labels; give a dataset folder with dataset.json")
+    tasks = known_tasks(dataset)
     for name in names:
-        if name not in TASKS:
-            raise UsageError(f"--tasks {name}: unknown task; choose from {', '.join(TASKS)}")
-    chosen = names or [name for name in dataset.tasks() if name in TASKS and sensor in dataset.sensors(name)]
+        if name not in tasks:
+            raise UsageError(f"--tasks {name}: unknown task; choose from {', '.join(tasks)}")
+    chosen = names or [name for name in dataset.tasks() if name in tasks and sensor in dataset.sensors(name)]
     if not chosen:
         known = sorted({name for task in dataset.tasks() for name in dataset.sensors(task)})
         raise UsageError(
             f"--sensor {sensor}: no known task has it in {dataset.path}; its sensors are {', '.join(known)}"
         )
-    tables = {name: dataset.table(name, sensor, TASKS[name].columns) for name in chosen}
+    tables = {name: dataset.table(name, sensor, tasks[name].columns) for name in chosen}
     for name, table in list(tables.items()):
         missing = [split for split in SPLITS if split not in table.split]
         problem = f"{table.path}: no {' or '.join(missing)} sample; all of {', '.join(SPLITS)} are needed"

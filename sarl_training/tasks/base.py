@@ -11,17 +11,17 @@ import numpy as np
 
 from sarl_training.simulation.contact import Contact
 from sarl_training.simulation.skin import CAP_RADIUS_MM
+from sarl_training.units import SI
 
 SENSOR_FRAME = "vitactip_tip"
-_SI = {"mm": ("m", 1e-3), "deg": ("rad", math.pi / 180), "N": ("N", 1.0)}
 
 Labels = Mapping[str, float | int | str]
 
 
 @dataclass(frozen=True)
 class Task:
-    """One downstream task. `draw(rng, index)` gives the latent contact; `labels(contact, force_N)` its row of
-    labels.csv.
+    """What is learned from one kind of label: `columns` of labels.csv become the ONNX `output` of contract kind
+    `message`.
     """
 
     name: str
@@ -29,9 +29,6 @@ class Task:
     columns: tuple[str, ...]
     output: str
     message: str
-    draw: Callable[[np.random.Generator, int], Contact]
-    labels: Callable[[Contact, np.ndarray], Labels]
-    class_names: tuple[str, ...] = ()
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -40,18 +37,29 @@ class Task:
 
     @property
     def units(self) -> tuple[str, ...]:
-        """Dataset units per axis: mm, deg or N."""
+        """Dataset units per axis, keys of `units.SI`."""
         return tuple(column.rsplit("_", 1)[1] for column in self.columns) if self.kind == "regression" else ()
 
     @property
     def si_units(self) -> tuple[str, ...]:
-        """SI units per axis: m, rad or N."""
-        return tuple(_SI[unit][0] for unit in self.units)
+        """SI units per axis."""
+        return tuple(SI[unit][0] for unit in self.units)
 
     @property
     def si_scale(self) -> tuple[float, ...]:
         """`value_si = value * scale` per axis."""
-        return tuple(_SI[unit][1] for unit in self.units)
+        return tuple(SI[unit][1] for unit in self.units)
+
+
+@dataclass(frozen=True)
+class SimulatedTask(Task):
+    """A task that the simulator labels: `draw(rng, index)` gives the latent contact; `labels(contact, force_N)` its row
+    of labels.csv.
+    """
+
+    draw: Callable[[np.random.Generator, int], Contact]
+    labels: Callable[[Contact, np.ndarray], Labels]
+    class_names: tuple[str, ...] = ()
 
 
 def touching_depth(x_mm: float, y_mm: float, press_mm: float) -> float:

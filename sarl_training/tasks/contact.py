@@ -8,7 +8,7 @@ import numpy as np
 
 from sarl_training.simulation.contact import Contact
 from sarl_training.simulation.objects import SHAPE_NAMES
-from sarl_training.tasks.base import Labels, Task, draw_albedo, draw_travel
+from sarl_training.tasks.base import Labels, SimulatedTask, draw_albedo, draw_travel
 
 TOUCHING_N = 0.02
 _OBJECTS = (*SHAPE_NAMES, "block", "ball_tip", "plate")
@@ -38,6 +38,6 @@ def labels(contact: Contact, force_N: np.ndarray) -> Labels:
     return {"label": int(-force_N[2] > TOUCHING_N)}
 
 
-CONTACT = Task(
+CONTACT = SimulatedTask(
     "contact", "classification", ("label",), "contact_probability", "contact", draw, labels, ("no_contact", "contact")
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sarl_training.simulation.contact import Contact
-from sarl_training.tasks.base import Labels, Task, draw_albedo, draw_travel, touching_depth
+from sarl_training.tasks.base import Labels, SimulatedTask, draw_albedo, draw_travel, touching_depth
 
 
 def draw(rng: np.random.Generator, index: int) -> Contact:
@@ -25,4 +25,6 @@ def labels(contact: Contact, force_N: np.ndarray) -> Labels:
     return {"px_mm": contact.x_mm, "py_mm": contact.y_mm, "pz_mm": contact.depth_mm}
 
 
-CONTACT_POINT = Task("contact_point", "regression", ("px_mm", "py_mm", "pz_mm"), "contact_point", "point", draw, labels)
+CONTACT_POINT = SimulatedTask(
+    "contact_point", "regression", ("px_mm", "py_mm", "pz_mm"), "contact_point", "point", draw, labels
+)

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from sarl_training.simulation.contact import Contact
-from sarl_training.tasks.base import Labels, Task, draw_travel
+from sarl_training.tasks.base import Labels, SimulatedTask, draw_travel
 
 
 def draw(rng: np.random.Generator, index: int) -> Contact:
@@ -42,4 +42,6 @@ def labels(contact: Contact, force_N: np.ndarray) -> Labels:
     }
 
 
-EDGE_POSE = Task("edge_pose", "regression", ("x_mm", "z_mm", "theta_deg"), "edge_pose", "edge_pose", draw, labels)
+EDGE_POSE = SimulatedTask(
+    "edge_pose", "regression", ("x_mm", "z_mm", "theta_deg"), "edge_pose", "edge_pose", draw, labels
+)

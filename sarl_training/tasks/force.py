@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from sarl_training.simulation.contact import Contact
-from sarl_training.tasks.base import Labels, Task, draw_albedo, draw_travel, touching_depth
+from sarl_training.tasks.base import Labels, SimulatedTask, draw_albedo, draw_travel, touching_depth
 
 
 def draw(rng: np.random.Generator, index: int) -> Contact:
@@ -29,4 +29,4 @@ def labels(contact: Contact, force_N: np.ndarray) -> Labels:
     return {"fx_N": float(force_N[0]), "fy_N": float(force_N[1]), "fz_N": float(force_N[2])}
 
 
-FORCE = Task("force", "regression", ("fx_N", "fy_N", "fz_N"), "force", "wrench", draw, labels)
+FORCE = SimulatedTask("force", "regression", ("fx_N", "fy_N", "fz_N"), "force", "wrench", draw, labels)

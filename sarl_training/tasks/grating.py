@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from sarl_training.simulation.contact import Contact
-from sarl_training.tasks.base import Labels, Task, draw_albedo, draw_travel
+from sarl_training.tasks.base import Labels, SimulatedTask, draw_albedo, draw_travel
 
 PERIODS_MM = (0.6, 0.8, 1.0, 1.3, 1.7, 2.2, 2.9)
 
@@ -34,7 +34,7 @@ def labels(contact: Contact, force_N: np.ndarray) -> Labels:
     return {"label": PERIODS_MM.index(contact.texture_pitch_mm)}
 
 
-GRATING = Task(
+GRATING = SimulatedTask(
     "grating", "classification", ("label",), "grating_probabilities", "classification", draw, labels,
     tuple(f"{period}mm" for period in PERIODS_MM),
 )  # fmt: skip

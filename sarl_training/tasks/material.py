@@ -12,7 +12,7 @@ import numpy as np
 
 from sarl_training.simulation.contact import RIGID_N_PER_MM3, Contact
 from sarl_training.simulation.objects import TEXTURES
-from sarl_training.tasks.base import Labels, Task, draw_albedo, draw_travel
+from sarl_training.tasks.base import Labels, SimulatedTask, draw_albedo, draw_travel
 
 HARDNESS_N_PER_MM3 = {"soft": 0.006, "medium": 0.02, "hard": RIGID_N_PER_MM3}
 CLASSES = tuple(f"{hardness}_{texture}" for hardness in HARDNESS_N_PER_MM3 for texture in TEXTURES)
@@ -43,6 +43,6 @@ def labels(contact: Contact, force_N: np.ndarray) -> Labels:
     return {"label": CLASSES.index(f"{hardness}_{contact.texture}"), "hardness": hardness, "texture": contact.texture}
 
 
-MATERIAL = Task(
+MATERIAL = SimulatedTask(
     "material", "classification", ("label",), "material_probabilities", "classification", draw, labels, CLASSES
 )

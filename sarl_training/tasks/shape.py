@@ -8,7 +8,7 @@ import numpy as np
 
 from sarl_training.simulation.contact import Contact
 from sarl_training.simulation.objects import SHAPE_NAMES
-from sarl_training.tasks.base import Labels, Task, draw_albedo, draw_travel
+from sarl_training.tasks.base import Labels, SimulatedTask, draw_albedo, draw_travel
 
 
 def draw(rng: np.random.Generator, index: int) -> Contact:
@@ -29,4 +29,6 @@ def labels(contact: Contact, force_N: np.ndarray) -> Labels:
     return {"label": SHAPE_NAMES.index(contact.object_name)}
 
 
-SHAPE = Task("shape", "classification", ("label",), "shape_probabilities", "classification", draw, labels, SHAPE_NAMES)
+SHAPE = SimulatedTask(
+    "shape", "classification", ("label",), "shape_probabilities", "classification", draw, labels, SHAPE_NAMES
+)
