@@ -14,6 +14,16 @@ from tiny_model import DELETE, changed, contract
 SCHEMA = json.loads((robot_side.ROOT / "models" / "contract.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
+SHEAR: dict[str, Any] = {
+    "name": "pose_shear",
+    "kind": "vector",
+    "axes": ["shear_x", "yaw"],
+    "unit": ["m", "rad"],
+    "frame": "vitactip_tip",
+    "covariance": "pose_shear_covariance",
+    "validation_error": [1e-4, 1e-2],
+}
+
 VALID: list[dict[str, Any]] = [
     {},
     {"sensor": "digit"},
@@ -21,6 +31,8 @@ VALID: list[dict[str, Any]] = [
     {"frame": "left/tip"},
     {"outputs": contract()["outputs"][:1]},
     {"outputs": contract()["outputs"][3:]},
+    {"outputs": [SHEAR]},
+    {"outputs.0": SHEAR | {"axes": ["torque"], "unit": ["N m"], "validation_error": [0.0]}},
     {"outputs.0.validation_error": [0, 0, 0]},
     {"outputs.3.name": "shape_probabilities"},
     {"provenance.commit": "unknown"},
@@ -77,6 +89,13 @@ INVALID: list[dict[str, Any]] = [
     {"outputs.3.unit": ["m"]},
     {"outputs.4.class_names": ["touching"]},
     {"outputs.4.validation_error": []},
+    {"outputs.0": SHEAR | {"axes": []}},
+    {"outputs.0": SHEAR | {"axes": ["yaw", "yaw"]}},
+    {"outputs.0": SHEAR | {"axes": ["Shear X", "yaw"]}},
+    {"outputs.0": SHEAR | {"unit": ["mm", "rad"]}},
+    {"outputs.0": SHEAR | {"unit": ["m", 1]}},
+    {"outputs.0": SHEAR | {"unit": ["m", ["m"]]}},
+    {"outputs.0": SHEAR | {"class_names": ["a", "b"]}},
     {"provenance": DELETE},
     {"provenance.method": ""},
     {"provenance.commit": "main"},
@@ -89,6 +108,8 @@ INVALID: list[dict[str, Any]] = [
 
 ONLY_THE_NODE: list[dict[str, Any]] = [  # what a schema cannot say
     {"outputs.0.covariance": "force_covariance"},
+    {"outputs.0": SHEAR | {"unit": ["m"]}},
+    {"outputs.0": SHEAR | {"validation_error": [0.1]}},
     {"outputs.1.name": "edge_pose", "outputs.1.covariance": "edge_pose_covariance"},
 ]
 

@@ -24,6 +24,9 @@ GEOMETRY = {
     "point": (["x", "y", "z"], ["m", "m", "m"]),
     "wrench": (["fx", "fy", "fz"], ["N", "N", "N"]),
 }
+VECTOR = "vector"  # any other quantity with named axes
+VECTOR_UNITS = ("m", "rad", "N", "N m", "px", "1")
+MOST_AXES = 16
 CLASSES = ("classification", "contact")
 
 
@@ -129,19 +132,25 @@ def _parse_outputs(raw: Any) -> dict[str, Output]:
 
 def _parse_output(where: str, raw: Any) -> Output:
     kind = raw.get("kind") if isinstance(raw, dict) else None
-    if isinstance(kind, str) and kind in GEOMETRY:
+    if isinstance(kind, str) and (kind in GEOMETRY or kind == VECTOR):
         return _parse_geometry(where, raw, kind)
     if isinstance(kind, str) and kind in CLASSES:
         return _parse_classes(where, raw, kind)
-    raise ModelRefused(f"{where}.kind: {reprlib.repr(kind)}; known: {', '.join([*GEOMETRY, *CLASSES])}")
+    raise ModelRefused(f"{where}.kind: {reprlib.repr(kind)}; known: {', '.join([*GEOMETRY, VECTOR, *CLASSES])}")
 
 
 def _parse_geometry(where: str, raw: dict[str, Any], kind: str) -> Output:
-    axes, unit = GEOMETRY[kind]
     fields = _Fields(where, raw, ["name", "kind", "axes", "unit", "frame", "covariance", "validation_error"])
     name = fields.text("name", NAME)
-    fields.check("axes", lambda value: value == axes, str(axes))
-    fields.check("unit", lambda value: value == unit, str(unit))
+    if kind == VECTOR:
+        fields.check("axes", _are_axes, f"1 to {MOST_AXES} different names like {NAME.pattern}")
+        allowed = f"one of {', '.join(VECTOR_UNITS)} per axis"
+        fields.check("unit", lambda value: _are_units(value, len(raw["axes"])), allowed)
+        axes, unit = raw["axes"], raw["unit"]
+    else:
+        axes, unit = GEOMETRY[kind]
+        fields.check("axes", lambda value: value == axes, str(axes))
+        fields.check("unit", lambda value: value == unit, str(unit))
     fields.check("covariance", lambda value: value == f"{name}_covariance", f"'{name}_covariance'")
     return Output(
         name=name,
@@ -162,6 +171,19 @@ def _parse_classes(where: str, raw: dict[str, Any], kind: str) -> Output:
         fields.check("class_names", _are_class_names, "at least two different names")
     names = tuple(raw["class_names"])
     return Output(fields.text("name", NAME), kind, fields.errors(1), class_names=names)
+
+
+def _are_axes(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and 1 <= len(value) <= MOST_AXES
+        and all(isinstance(name, str) and NAME.fullmatch(name) for name in value)
+        and len(set(value)) == len(value)
+    )
+
+
+def _are_units(value: Any, count: int) -> bool:
+    return isinstance(value, list) and len(value) == count and all(unit in VECTOR_UNITS for unit in value)
 
 
 def _are_class_names(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -9,12 +10,12 @@ import pytest
 
 pytest.importorskip("sarl_msgs.msg", reason="build the workspace and run through ros2_ws/env.sh")
 
-from sarl_perception.contract import CLASSES, GEOMETRY
-from sarl_perception.estimator import TactileEstimator
+from sarl_perception.contract import CLASSES, GEOMETRY, VECTOR, parse_contract
+from sarl_perception.estimator import Estimate, TactileEstimator
 from sarl_perception.geometry import UNOBSERVED_VARIANCE
 from sarl_perception.publishers import PUBLISHERS, Reading
 from std_msgs.msg import Header
-from tiny_model import MATERIALS, write_model
+from tiny_model import MATERIALS, changed, write_model
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +35,12 @@ def messages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 
 
 def test_every_kind_of_the_contract_has_a_publisher() -> None:
-    assert set(PUBLISHERS) == {*GEOMETRY, *CLASSES}
-    assert {kind for kind, publisher in PUBLISHERS.items() if publisher.needs_contact} == {"edge_pose", "point"}
+    assert set(PUBLISHERS) == {*GEOMETRY, VECTOR, *CLASSES}
+    assert {kind for kind, publisher in PUBLISHERS.items() if publisher.needs_contact} == {
+        "edge_pose",
+        "point",
+        "vector",
+    }
 
 
 def test_topics_and_headers(messages: dict[str, object]) -> None:
@@ -71,3 +76,17 @@ def test_point_force_material_contact(messages: dict[str, object]) -> None:
     assert list(material.probabilities) == pytest.approx([0.2, 0.7, 0.1])
     assert contact.in_contact is True
     assert contact.probability == pytest.approx(0.9)
+
+
+def test_a_vector_names_its_axes_and_units() -> None:
+    axes = {"axes": ["shear_x", "yaw"], "unit": ["m", "rad"], "validation_error": [0.0, 0.0]}
+    named = {"name": "pose_shear", "kind": "vector", "frame": "vitactip_tip", "covariance": "pose_shear_covariance"}
+    contract = parse_contract(json.dumps(changed({"outputs": [named | axes]})))
+    covariance = np.array([[4e-8, 1e-7], [1e-7, 1e-4]])
+    estimate = Estimate(contract, {"pose_shear": np.array([0.001, -0.3]), "pose_shear_covariance": covariance})
+    publisher = PUBLISHERS["vector"](contract.outputs["pose_shear"])
+    message = publisher.messages(Reading(estimate, Header(frame_id="tip"), in_contact=True))["pose_shear"]
+    assert type(message) is publisher.topics()["pose_shear"]
+    assert (list(message.axes), list(message.units)) == (["shear_x", "yaw"], ["m", "rad"])
+    assert list(message.values) == [0.001, -0.3]
+    assert np.array_equal(np.reshape(message.covariance, (2, 2)), covariance)
