@@ -5,18 +5,30 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
+
+from sarl_training.census import Census, take_images
 from sarl_training.dataset_writer import DatasetWriter
 from sarl_training.errors import DataRefused, UsageError
-from sarl_training.image_store import content_hashes, decode_image, find_images, load_images, square_and_resize
+from sarl_training.file_hashes import content_hashes
+from sarl_training.image_file import decode_image, find_images, square_and_resize
+from sarl_training.image_store import load_images
 from sarl_training.labels import Table, read_table
 
-__all__ = ["Dataset", "DatasetWriter", "Table", "decode_image", "load_images", "square_and_resize"]
+__all__ = ["Dataset", "DatasetWriter", "Pool", "Table", "decode_image", "load_images", "square_and_resize"]
 
-logger = logging.getLogger(__name__)
+
+class Pool(NamedTuple):
+    """Images to pretrain on."""
+
+    images: np.ndarray
+    """uint8 [N, size, size, 3] RGB, read-only and memory-mapped."""
+    census: Census | None
+    """What of a flat folder was taken; a labelled dataset is taken whole or refused."""
 
 
 class Dataset:
@@ -64,9 +76,6 @@ class Dataset:
             raise DataRefused(
                 f"{path}: {labels[0]} marks part of a dataset with test images; give the folder with dataset.json"
             )
-        if others:
-            named = ", ".join(str(file.relative_to(path)) for file in others[:5]) + (", ..." if len(others) > 5 else "")
-            logger.warning("%s: %d images; %d other files not used: %s", path, len(images), len(others), named)
         return cls(path, {"name": path.resolve().name, "simulated": False}, images)
 
     @property
@@ -113,21 +122,32 @@ class Dataset:
             raise DataRefused(f"{self.path}: no train or val image for sensor {sensor}; write the dataset again")
         return pool
 
+    def load_pool(self, sensor: str, size: int) -> Pool:
+        """The SSL pool decoded at `size`. Of a flat folder what cannot be used is left out and said in the census.
+
+        After it the flat folder's pool and hash are those of the images taken. Raises what `ssl_pool` and `load_images`
+        raise, DataRefused when nothing of a flat folder can be used.
+        """
+        if not self.flat:
+            return Pool(load_images(self.ssl_pool(sensor), size), None)
+        self._flat_images, images, census = take_images(self.path, size)
+        return Pool(images, census)
+
     def data_hash(self) -> str:
         """SHA-256 over names and contents of dataset.json, labels and images."""
         digest = hashlib.sha256()
         images = self._flat_images or find_images(self.path)[0]
         for file in [] if self.flat else [self.path / "dataset.json", *self._label_files()]:
             digest.update(f"{file.relative_to(self.path)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
-        for image, content in zip(images, content_hashes(images, self.path), strict=True):
-            digest.update(f"{image.relative_to(self.path)}\0{content}\n".encode())
+        for image, content in zip(images, content_hashes(images), strict=True):
+            digest.update(f"{image.relative_to(self.path)}\0{content}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()
 
     def _label_files(self) -> list[Path]:
         return [] if self.flat else sorted(self.path.glob("*/*/labels.csv"))
 
     def _check_contents(self, pool: list[Path], test: list[Path]) -> None:
-        hashes = content_hashes([*pool, *test], self.path)
+        hashes = content_hashes([*pool, *test])
         in_test = dict(zip(hashes[len(pool) :], test, strict=True))
         for image, content in zip(pool, hashes[: len(pool)], strict=True):
             if content in in_test:

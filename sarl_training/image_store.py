@@ -1,180 +1,201 @@
-"""Image files in, uint8 RGB arrays out, each file decoded once: `load_images` keeps what it decoded in a cache.
+"""Many image files as one memory-mapped array, each content decoded once and kept in a cache.
 
-Pillow decodes rather than OpenCV: it refuses a truncated file, which `cv2.imread` returns half grey, and it knows CMYK,
-palettes and 16 bit. Cropping and resizing use OpenCV so that the robot side does bit for bit the same.
+A pool (a list of images at one size) is one file of raw pixels, read in place; an index beside it says which content
+each row holds. Contents alone name a pool, and one that is not there yet is filled from the others' rows, so renamed,
+copied and added files cost no second decoding.
 """
 
-import hashlib
-import io
+import contextlib
 import json
+import logging
 import os
-import struct
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 from pathlib import Path
+from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from sarl_training.atomic_file import write_atomically
 from sarl_training.errors import DataRefused, RunFailed
+from sarl_training.file_hashes import cache_folder, content_hashes, hash_bytes, threads
+from sarl_training.image_file import Facts, decode_bytes, square_and_resize
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+logger = logging.getLogger(__name__)
+
 CACHE_LIMIT_BYTES = 64 * 2**30
-_CACHE_FORMAT = 1  # raise it when decoding or resizing changes, so that old caches are not read
+_FORMAT = 3  # raise it when decoding or resizing changes, so that old caches are not read
 _CHUNK = 256  # images decoded between two writes: bounds the memory
-_DECODE_ERRORS = (
-    UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError,
-)  # fmt: skip
 
 
-def decode_image(path: Path) -> np.ndarray:
-    """Decode to HxWx3 uint8 RGB: upright by EXIF, 16-bit grey scaled to 8, transparency shown on black.
+class Readable(NamedTuple):
+    """The images of a list that could be used, and why the others could not."""
 
-    Raises DataRefused naming the file when it is missing, truncated or not an image.
-    """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
-    except _DECODE_ERRORS as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else f"does not decode ({error})"
-        raise DataRefused(f"{path}: {' '.join(reason.split())}; remove or replace the file") from error
+    images: np.ndarray
+    """uint8 [N, size, size, 3] RGB, read-only and memory-mapped."""
+    facts: dict[str, Facts]
+    """By content hash, in the order of the rows."""
+    refused: dict[str, str]
+    """Reason by content hash."""
 
 
-def _to_rgb(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith("I"):
-        grey = np.asarray(image).astype(np.int64)
-        if grey.min() < 0 or grey.max() > 65535:
-            raise ValueError(f"grey values {grey.min()}..{grey.max()}, allowed are 8 and 16 bit")
-        return np.repeat(np.round(grey / 257).astype(np.uint8)[..., None], 3, axis=2)
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no known range, allowed are 8 and 16 bit")
-    if image.has_transparency_data:
-        seen = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", seen.size, (0, 0, 0, 255)), seen)
-    return np.array(image.convert("RGB"))
-
-
-def square_and_resize(rgb_HWC: np.ndarray, size: int) -> np.ndarray:
-    """Centre square crop, then size x size x 3: area averaging when shrinking, bilinear when growing."""
-    height, width = rgb_HWC.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = rgb_HWC[top : top + side, left : left + side]
-    if side != size:
-        square = cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_LINEAR)
-    return np.ascontiguousarray(square)
-
-
-def find_images(folder: Path) -> tuple[list[Path], list[Path]]:
-    """All images under `folder` in name order, and the other files; hidden files and folders are not looked at."""
-    images, others, seen = [], [], set()
-    for here, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(here)
-        if real in seen:  # a link back up the tree
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith("."):
-                path = Path(here, name)
-                (images if path.suffix.lower() in IMAGE_SUFFIXES else others).append(path)
-    return sorted(images), sorted(others)
-
-
-def cache_folder() -> Path:
-    """`$SARL_CACHE`, else `sarl` in the user's cache folder."""
-    if "SARL_CACHE" in os.environ:
-        return Path(os.environ["SARL_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sarl"
-
-
-def load_images(paths: Sequence[Path], size: int) -> np.memmap:
+def load_images(paths: Sequence[Path], size: int) -> np.ndarray:
     """uint8 [N, size, size, 3] RGB, read-only and memory-mapped. Decoded on first use, then read from the cache.
 
-    The cache is keyed by names, file sizes, modification times and `size`.
     Raises DataRefused naming the file that does not decode, RunFailed when the cache cannot be written.
     """
-    key = hashlib.blake2b(json.dumps([_CACHE_FORMAT, size]).encode(), digest_size=16)
-    for path in paths:
-        key.update(json.dumps(_identity(path)).encode())
-    cached = cache_folder() / "images" / f"{key.hexdigest()}.npy"
-    if not cached.exists():
-        _make_room(cached.parent)
-        header = _npy_header((len(paths), size, size, 3))
+    hashes = content_hashes(paths)
+    pool = _Pool(paths, hashes, size, least=0)
+    images, _, refused = pool.open() or pool.build(strict=True)
+    for path, content in zip(paths, hashes, strict=True):
+        if content in refused:
+            raise DataRefused(f"{path}: {refused[content]}; remove or replace the file")
+    return images
+
+
+def load_readable(paths: Sequence[Path], hashes: Sequence[str], size: int, least: int) -> Readable:
+    """The images that decode and have no side under `least` px; `hashes` are the contents of `paths`, all different."""
+    pool = _Pool(paths, hashes, size, least)
+    return pool.open() or pool.build(strict=False)
+
+
+class _Pool:
+    """`<key>.rgb`: the rows; `<key>.json`, written after it: what they hold."""
+
+    def __init__(self, paths: Sequence[Path], hashes: Sequence[str], size: int, least: int) -> None:
+        self.paths, self.hashes, self.size, self.least = paths, hashes, size, least
+        self.row_bytes = size * size * 3
+        self.folder = cache_folder() / "images"
+        key = hash_bytes(json.dumps([_FORMAT, size, least, *hashes]).encode())
+        self.pixels, self.index = self.folder / f"{key}.rgb", self.folder / f"{key}.json"
+
+    def open(self) -> Readable | None:
+        """What is in the cache, None when that is nothing or not whole."""
+        record = _read_index(self.index)
+        images = _map(self.pixels, record, self.size)
+        if record is None or images is None:
+            return None
+        for file in (self.pixels, self.index):  # least recently used goes first when room is made
+            with contextlib.suppress(OSError):
+                os.utime(file)
+        facts = {content: Facts(*facts) for content, *facts in record["rows"]}
+        return Readable(images, facts, record["refused"])
+
+    def build(self, *, strict: bool) -> Readable:
+        """Decode what no other pool holds. `strict` raises DataRefused at the first image that is refused."""
+        _make_room(self.folder, self.row_bytes * len(self.paths))
+        record: dict[str, Any] = {"format": _FORMAT, "size": self.size, "least": self.least, "rows": [], "refused": {}}
         try:
-            write_atomically(cached, chain([header], _decode_all(paths, size)))
+            write_atomically(self.pixels, self._rows(record, strict))
+            write_atomically(self.index, json.dumps(record).encode())
         except RunFailed as error:
             raise RunFailed(f"{error} (the decoded-image cache; SARL_CACHE moves it)") from error
-    os.utime(cached)  # least recently used goes first when room is made
-    return np.load(cached, mmap_mode="r")
+        built = self.open()
+        if built is None:
+            raise RunFailed(f"{self.pixels}: gone or cut as soon as it was written; check the disk, then start again")
+        return built
+
+    def _rows(self, record: dict[str, Any], strict: bool) -> Iterator[bytes]:
+        """Pixels of one image after another; says in `record` what was made of each."""
+        known = _known_rows(self.folder, self.size)
+        bar = tqdm(total=len(self.paths), desc=f"decode to {self.size} px", unit="img", delay=1)
+        with bar, ThreadPoolExecutor(threads()) as workers:
+            for start in range(0, len(self.paths), _CHUNK):
+                part = slice(start, start + _CHUNK)
+                made = workers.map(lambda path, content: self._row(path, content, known), self.paths[part],
+                                   self.hashes[part])  # fmt: skip
+                for path, content, row in zip(self.paths[part], self.hashes[part], made, strict=True):
+                    bar.update()
+                    if isinstance(row, str):
+                        if strict:
+                            raise DataRefused(f"{path}: {row}; remove or replace the file")
+                        record["refused"][content] = row
+                    else:
+                        pixels, facts = row
+                        record["rows"].append([content, *facts])
+                        yield pixels
+
+    def _row(self, path: Path, content: str, known: dict[str, "_Known"]) -> tuple[bytes, Facts] | str:
+        """Pixels and facts of one file, or why it is refused."""
+        if content in known:
+            source = known[content]
+            return self._refusal(source.facts) or (source.images[source.row].tobytes(), source.facts)
+        data = _read_again(path, content)
+        try:
+            image, facts = decode_bytes(data)
+        except ValueError as error:
+            return str(error)
+        return self._refusal(facts) or (square_and_resize(image, self.size).tobytes(), facts)
+
+    def _refusal(self, facts: Facts) -> str:
+        small = min(facts.width, facts.height) < self.least
+        return f"smaller than {self.least} px ({facts.width}×{facts.height})" if small else ""
 
 
-def content_hashes(paths: Sequence[Path], root: Path) -> list[str]:
-    """Hash of each file's bytes; files unchanged since the last call for `root` are not read again."""
-    key = hashlib.blake2b(str(root.resolve()).encode(), digest_size=16).hexdigest()
-    cached = cache_folder() / "hashes" / f"{key}.json"
-    known: dict[str, list] = json.loads(cached.read_text()) if cached.exists() else {}
-    identities = [_identity(path) for path in paths]
-    new = [(name, stamp) for name, *stamp in identities if known.get(name, [None])[1:] != stamp]
-    if new:
-        with ThreadPoolExecutor(_threads()) as pool:
-            digests = tqdm(
-                pool.map(_hash_file, [name for name, _ in new]), "hash images", len(new), delay=1, leave=False
-            )
-            for (name, stamp), digest in zip(new, digests, strict=True):
-                known[name] = [digest, *stamp]
-        write_atomically(cached, json.dumps(known).encode())
-    return [known[name][0] for name, *_ in identities]
-
-
-def _hash_file(name: str) -> str:
-    return hashlib.blake2b(Path(name).read_bytes(), digest_size=16).hexdigest()
-
-
-def _identity(path: Path) -> tuple[str, int, int]:
+def _read_again(path: Path, content: str) -> bytes:
+    """The bytes that were hashed; DataRefused when they are no longer there, so that no row has another's name."""
     try:
-        status = path.stat()
+        data = path.read_bytes()
     except OSError as error:
-        raise DataRefused(f"{path}: cannot be read ({error.strerror}); restore the file or remove its row") from error
-    return str(path.absolute()), status.st_size, status.st_mtime_ns
+        raise DataRefused(f"{path}: cannot be read any more ({error.strerror}); restore it and start again") from error
+    if hash_bytes(data) != content:
+        raise DataRefused(f"{path}: changed while it was read; start again when nothing writes to it")
+    return data
 
 
-def _threads() -> int:
-    return min(16, os.cpu_count() or 1)
+class _Known(NamedTuple):
+    images: np.ndarray
+    row: int
+    facts: Facts
 
 
-def _decode_all(paths: Sequence[Path], size: int) -> Iterator[bytes]:
-    def decode(path: Path) -> bytes:
-        return square_and_resize(decode_image(path), size).tobytes()
-
-    bar = tqdm(total=len(paths), desc=f"decode to {size} px", unit="img", delay=1)
-    with bar, ThreadPoolExecutor(_threads()) as pool:
-        for start in range(0, len(paths), _CHUNK):
-            for pixels in pool.map(decode, paths[start : start + _CHUNK]):
-                yield pixels
-                bar.update()
-
-
-def _npy_header(shape: tuple[int, ...]) -> bytes:
-    buffer = io.BytesIO()
-    np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": shape})
-    return buffer.getvalue()
+def _known_rows(folder: Path, size: int) -> dict[str, _Known]:
+    """Where in the cache each content lies at this size."""
+    known: dict[str, _Known] = {}
+    for index in folder.glob("[!.]*.json"):
+        record = _read_index(index)
+        images = _map(index.with_suffix(".rgb"), record, size)
+        if record is not None and images is not None:
+            for row, (content, *facts) in enumerate(record["rows"]):
+                known[content] = _Known(images, row, Facts(*facts))
+    return known
 
 
-def _make_room(folder: Path) -> None:
-    """Drop the least recently used arrays beyond CACHE_LIMIT_BYTES, and what a killed run left behind a day ago."""
+def _read_index(path: Path) -> dict[str, Any] | None:
+    try:
+        record = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return record if isinstance(record, dict) and record.get("format") == _FORMAT else None
+
+
+def _map(pixels: Path, record: dict[str, Any] | None, size: int) -> np.ndarray | None:
+    """The rows of a pool of this size; None when the file is not there or not as long as its index says."""
+    if record is None or record["size"] != size:
+        return None
+    shape = (len(record["rows"]), size, size, 3)
+    try:
+        found = pixels.stat().st_size
+        if found == np.prod(shape):
+            return np.memmap(pixels, np.uint8, "r", shape=shape) if found else np.empty(shape, np.uint8)
+    except FileNotFoundError:
+        return None
+    logger.warning("%s: %d bytes, %d are needed; its images are decoded again", pixels, found, np.prod(shape))
+    return None
+
+
+def _make_room(folder: Path, needed: int) -> None:
+    """Drop the least recently used files beyond CACHE_LIMIT_BYTES, and what a killed run left behind a day ago."""
     if not folder.exists():
         return
-    files = sorted(((path.stat(), path) for path in folder.iterdir()), key=lambda pair: pair[0].st_mtime, reverse=True)
-    total = 0
-    for status, path in files:
+    files = []
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another process makes room too
+            files.append((path.stat(), path))
+    total = needed
+    for status, path in sorted(files, key=lambda pair: pair[0].st_mtime, reverse=True):
         total += status.st_size
         abandoned = path.name.startswith(".") and time.time() - status.st_mtime > 86400
         if abandoned or total > CACHE_LIMIT_BYTES:

@@ -1,6 +1,9 @@
 """Image files become RGB bytes of one size, decoded once, whatever their pixel format."""
 
+import multiprocessing
 import os
+import shutil
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -71,10 +74,56 @@ def test_images_are_decoded_once_and_again_after_a_change(tmp_path: Path, monkey
     first = load_images(paths, 32)
     assert isinstance(first, np.memmap) and first.shape == (3, 32, 32, 3) and first[:, 0, 0, 0].tolist() == [0, 50, 100]
     with monkeypatch.context() as patch:
-        patch.setattr(image_store, "decode_image", lambda path: pytest.fail("decoded again"))
+        patch.setattr(image_store, "decode_bytes", lambda data: pytest.fail("decoded again"))
         assert np.array_equal(load_images(paths, 32), first)
+        for i, path in enumerate(paths):  # renamed, in another order, and one of them twice
+            path.rename(tmp_path / f"new-{2 - i}.png")
+        shutil.copy(tmp_path / "new-0.png", tmp_path / "sub-3.png")
+        assert load_images(sorted(tmp_path.glob("*.png")), 32)[:, 0, 0, 0].tolist() == [100, 50, 0, 100]
+        paths = sorted(tmp_path.glob("*.png"))
     Image.fromarray(np.full((50, 61, 3), 7, np.uint8)).save(paths[0])
     assert load_images(paths, 32)[0, 0, 0, 0] == 7
+
+
+def test_contents_decide_not_names_and_times(tmp_path: Path) -> None:
+    a, b = tmp_path / "a.bmp", tmp_path / "b.bmp"
+    for path, grey in ((a, 10), (b, 200)):
+        Image.fromarray(np.full((40, 40, 3), grey, np.uint8)).save(path)
+        os.utime(path, (1e9, 1e9))  # as an archive unpacks them: same size, same time
+    assert load_images([a], 32)[0, 0, 0, 0] == 10
+    b.replace(a)
+    assert load_images([a], 32)[0, 0, 0, 0] == 200
+
+
+def test_a_cut_cache_file_is_named_and_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(bar_image(0.1, 77)).save(path)
+    whole = np.array(load_images([path], 48))
+    (file,) = [Path(load_images([path], 48).filename)]
+    for damaged in (file.read_bytes()[:-1], b""):
+        file.write_bytes(damaged)
+        caplog.clear()
+        assert np.array_equal(load_images([path], 48), whole) and file.name in caplog.text
+    file.with_suffix(".json").write_text("{")
+    assert np.array_equal(load_images([path], 48), whole)
+    file.unlink()
+    assert np.array_equal(load_images([path], 48), whole)
+
+
+def test_two_processes_may_fill_the_cache_at_once(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{i}.png" for i in range(40)]
+    for i, path in enumerate(paths):
+        Image.fromarray(bar_image(i / 40, i)).save(path)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        sums = [*pool.map(_sum_of, [paths, paths, paths[:20], paths[20:]])]
+    assert (
+        sums[0] == sums[1] == sums[2] + sums[3] == sum(int(square_and_resize(decode_image(p), 32).sum()) for p in paths)
+    )
+    assert not [*image_store.cache_folder().glob("images/.*")]
+
+
+def _sum_of(paths: list[Path]) -> int:
+    return int(load_images(paths, 32).sum())
 
 
 def test_the_cache_drops_what_was_used_longest_ago(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +135,16 @@ def test_the_cache_drops_what_was_used_longest_ago(tmp_path: Path, monkeypatch: 
         load_images([path], size)
         for file in (tmp_path / "cache" / "images").iterdir():
             os.utime(file, (count + file.stat().st_mtime - 100, count + file.stat().st_mtime - 100))
-    assert 1 <= len([*(tmp_path / "cache" / "images").iterdir()]) < 4
+    assert 1 <= len([*(tmp_path / "cache" / "images").glob("*.rgb")]) < 4
+    assert load_images([path], 64).shape == (1, 64, 64, 3)
+
+
+def test_a_file_that_changes_under_the_reader_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(bar_image(0.9, 1)).save(path)
+    monkeypatch.setattr(image_store, "content_hashes", lambda paths: ["0" * 32])
+    with pytest.raises(DataRefused, match=r"a\.png: changed while it was read"):
+        load_images([path], 32)
 
 
 # ---------------------------------------------------------------------------------------------------- writing
