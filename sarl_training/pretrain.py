@@ -6,8 +6,10 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 
+from sarl_training.atomic_file import write_atomically
+from sarl_training.census import CENSUS_FILE
 from sarl_training.config import config_hash, to_yaml
-from sarl_training.dataset import Dataset, load_images
+from sarl_training.dataset import Dataset
 from sarl_training.device import resolve_device
 from sarl_training.errors import RunFailed, UsageError
 from sarl_training.methods import METHODS
@@ -30,25 +32,28 @@ def run(config: PretrainConfig) -> None:
 
     # images
     dataset = Dataset.open(config.data)
-    paths = dataset.ssl_pool(config.sensor)
-    if len(paths) < config.batch_size:
+    images, census = dataset.load_pool(config.sensor, config.image_size)
+    if census is not None:
+        print(census.table())
+    if len(images) < config.batch_size:
         raise UsageError(
-            f"--batch-size {config.batch_size}: more than the {len(paths)} images of {config.data}; "
-            f"choose {len(paths)} or less, or add images"
+            f"--batch-size {config.batch_size}: more than the {len(images)} images of {config.data}; "
+            f"choose {len(images)} or less, or add images"
         )
-    images = load_images(paths, config.image_size)
 
     # run folder
-    origin = {**provenance(), "data_sha256": dataset.data_hash(), "simulated": dataset.simulated, "images": len(paths)}
+    origin = {**provenance(), "data_sha256": dataset.data_hash(), "simulated": dataset.simulated, "images": len(images)}
     if config.resume:
         folder.resume(origin)
     else:
         folder.start(to_yaml(config), origin)
+    if census is not None:
+        write_atomically(folder.path / CENSUS_FILE, census.to_csv())
 
     # method and optimiser
     torch.manual_seed(config.seed)
     method = fabric.to_device(METHODS[config.method_name](config.method))
-    optimiser = build_optimiser(method, config.optim, method.spared())
+    optimiser = build_optimiser(method, config.optim, method.spared(), method.steady())
 
     # loop
     probe = OnlineProbe(dataset, config.sensor, config.image_size, fabric.device) if config.probe_every else None
@@ -63,7 +68,7 @@ def run(config: PretrainConfig) -> None:
             f"interrupted after step {pretraining.step} of {pretraining.total}; what is on disk is whole. "
             f"Continue with: {pretraining.resume_command}"
         ) from error
-    print(f"{folder.path / ENCODER_FILE}: {config.method_name} encoder, {config.epochs} epochs of {len(paths)} images")
+    print(f"{folder.path / ENCODER_FILE}: {config.method_name} encoder, {config.epochs} epochs of {len(images)} images")
 
 
 def _fabric(config: PretrainConfig) -> Fabric:
