@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import logging
+import os
 import re
 import sys
 import traceback
@@ -17,9 +18,10 @@ from sarl_training.errors import ExitStatus, SarlError, UsageError
 
 VERBS = {
     "simulate": "render contacts of a simulated fingertip with ground truth",
-    "pretrain": "pretrain an encoder without labels: pretrain sarl | byol",
+    "pretrain": "pretrain an encoder without labels: pretrain sarl, or a baseline to compare it with",
     "probe": "measure a frozen encoder with linear probes",
     "export": "fit deployment heads and write one ONNX file for the robot",
+    "report": "a training run as a page, or several compared",
     "demo": "all of it, from nothing to poses on a ROS 2 topic",
 }
 
@@ -35,19 +37,26 @@ def main(argv: list[str] | None = None) -> int:
     except SarlError as error:
         if show_traceback:
             traceback.print_exc()
-        print(f"sarl-train: {error}", file=sys.stderr)
+        _complain(str(error))
         return error.status
     except KeyboardInterrupt:
-        print("sarl-train: interrupted; the same command with --resume goes on where it stopped", file=sys.stderr)
+        _complain("interrupted; the same command with --resume goes on where it stopped")
         return ExitStatus.FAILED
     except Exception as error:
         if show_traceback:
             traceback.print_exc()
-        print(
-            f"sarl-train: {type(error).__name__}: {' '.join(str(error).split())}; --traceback shows where",
-            file=sys.stderr,
-        )
+        _complain(f"{type(error).__name__}: {' '.join(str(error).split())}; --traceback shows where")
         return ExitStatus.FAILED
+
+
+def _complain(message: str) -> None:
+    """One line, also when torchrun started several processes and all of them fail."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        from sarl_training.distributed import first_to_fail
+
+        if not first_to_fail():
+            return
+    print(f"sarl-train: {message}", file=sys.stderr)
 
 
 def _dispatch(words: list[str]) -> int:

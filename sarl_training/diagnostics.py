@@ -1,11 +1,13 @@
 """Is the representation still alive? Cheap numbers on the embeddings of un-augmented images."""
 
 import time
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sarl_training import distributed
 from sarl_training.errors import RunFailed
 from sarl_training.networks import Encoder, normalise
 
@@ -60,7 +62,10 @@ def gradient_norms(terms: dict[str, Tensor], weights: dict[str, float], paramete
     norms = {}
     for name, weight in weights.items():
         (gradient,) = torch.autograd.grad(terms[name], parameter, retain_graph=True, allow_unused=True)
-        norms[f"gradient/{name}"] = 0.0 if gradient is None else float(weight * gradient.float().norm())
+        if gradient is None:
+            gradient = torch.zeros_like(parameter)
+        gradient = distributed.total(gradient.float()) / distributed.world_size()
+        norms[f"gradient/{name}"] = float(weight * gradient.norm())
     return norms
 
 
@@ -91,6 +96,15 @@ class Meter:
         means["images_per_second"] = self._images / max(time.monotonic() - self._since, 1e-9)
         self._reset()
         return means
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs to give the same means; the time is not among it."""
+        return {"sums": self._sums, "steps": self._steps}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state`; images per second count from now."""
+        self._reset()
+        self._sums, self._steps = dict(state["sums"]), state["steps"]
 
     def _reset(self) -> None:
         self._sums: dict[str, Tensor] = {}

@@ -5,6 +5,8 @@ averaged over processes (DistributedDataParallel). The backward passes here are 
 of the mean of the processes' losses, so that W processes with B images each learn what one with W B images learns.
 """
 
+import os
+
 import torch
 from torch import Tensor
 from torch import distributed as dist
@@ -39,6 +41,24 @@ def mean_of_counted(values_B: Tensor, counted_B: Tensor) -> Tensor:
     counted_B = counted_B.to(values_B.dtype)
     counts = total(counted_B.sum().detach())
     return (values_B * counted_B).sum() * world_size() / counts.clamp_min(1)
+
+
+def leave() -> None:
+    """End the exchange in good order, once nobody waits for anybody."""
+    if world_size() > 1:
+        dist.destroy_process_group()
+
+
+def first_to_fail() -> bool:
+    """Whether this process, started by torchrun, is the first to ask: the one to say why the run ends.
+
+    The others end because it did, or find the same fault.
+    """
+    try:
+        store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+        return store.add(f"sarl-train/failed/{os.environ['TORCHELASTIC_RESTART_COUNT']}", 1) == 1
+    except RuntimeError:  # nobody keeps the store any more
+        return os.environ["RANK"] == "0"
 
 
 class _Total(torch.autograd.Function):

@@ -1,83 +1,134 @@
-"""Pretrain an encoder without labels: config -> images -> views -> method -> optimiser -> loop."""
+"""Pretrain an encoder without labels: config -> images -> method -> optimiser -> loop (`pretraining`)."""
 
-import logging
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
 from lightning.fabric import Fabric
 
+from sarl_training import distributed
 from sarl_training.atomic_file import write_atomically
+from sarl_training.batch_size import largest_batch
 from sarl_training.census import CENSUS_FILE
 from sarl_training.config import config_hash, to_yaml
 from sarl_training.dataset import Dataset
-from sarl_training.device import resolve_device
+from sarl_training.device import is_out_of_memory
 from sarl_training.errors import RunFailed, UsageError
+from sarl_training.fabric import launch
+from sarl_training.image_feed import open_feed
 from sarl_training.methods import METHODS
-from sarl_training.networks import ENCODER_FILE
+from sarl_training.networks import ENCODER_FILE, Encoder
 from sarl_training.online_probe import OnlineProbe
 from sarl_training.optim import build_optimiser
-from sarl_training.pretrain_config import PretrainConfig, check_same, parse, recorded_config
+from sarl_training.pretrain_config import PretrainConfig, continued, parse, recorded_config
 from sarl_training.pretraining import Pretraining
 from sarl_training.run_folder import RunFolder, provenance
+from sarl_training.sampler import Sampler
+from sarl_training.sync_batch_norm import synchronise_batch_norms
 
 __all__ = ["PretrainConfig", "parse", "run"]
 
 
 def run(config: PretrainConfig) -> None:
-    """Pretrain as configured. Everything that ends up on disk is in `config.out`."""
+    """Pretrain as configured, in this process or together with those that torchrun started beside it.
+
+    Everything that ends up on disk is in `config.out`.
+    """
     folder = RunFolder(config.out)
     if config.resume:
-        check_same(config, recorded_config(folder, config.method_name))
-    fabric = _fabric(config)
+        config = continued(config, recorded_config(folder, config.method_name))
+    else:
+        folder.check_unused()
+    fabric = launch(config.device, config.precision)
+    with _one_line_when_out_of_memory(config):
+        pretraining, images = _prepare(config, folder, fabric)
+        try:
+            pretraining.train()
+        except KeyboardInterrupt as error:
+            raise RunFailed(
+                f"interrupted after step {pretraining.step} of {pretraining.total}; what is on disk is whole. "
+                f"Continue with: {pretraining.resume_command}"
+            ) from error
+    if fabric.is_global_zero:
+        print(f"{folder.path / ENCODER_FILE}: {config.method_name} encoder, {config.epochs} epochs of {images} images")
+    distributed.leave()
 
-    # images
-    dataset = Dataset.open(config.data)
-    images, census = dataset.load_pool(config.sensor, config.image_size)
-    if census is not None:
+
+def _prepare(config: PretrainConfig, folder: RunFolder, fabric: Fabric) -> tuple[Pretraining, int]:
+    """The run, ready for its next step, and the number of its images."""
+    # images: the first process of a machine decodes what is not in the cache yet
+    with fabric.rank_zero_first(local=True):
+        dataset = Dataset.open(config.data)
+        images, census = dataset.load_pool(config.sensor, config.image_size)
+        data_sha256 = dataset.data_hash()
+    if census is not None and fabric.is_global_zero:
         print(census.table())
-    if len(images) < config.batch_size:
-        raise UsageError(
-            f"--batch-size {config.batch_size}: more than the {len(images)} images of {config.data}; "
-            f"choose {len(images)} or less, or add images"
-        )
+    feed = open_feed(images, fabric.device)
+    if config.batch_size == "auto":
+        config = replace(config, batch_size=largest_batch(config, len(images), fabric))
+    _check_batch(config, len(images), fabric.world_size)
 
     # run folder
-    origin = {**provenance(), "data_sha256": dataset.data_hash(), "simulated": dataset.simulated, "images": len(images)}
-    if config.resume:
-        folder.resume(origin)
-    else:
-        folder.start(to_yaml(config), origin)
-    if census is not None:
-        write_atomically(folder.path / CENSUS_FILE, census.to_csv())
+    origin = {**provenance(), "data_sha256": data_sha256, "simulated": dataset.simulated, "images": len(images)}
+    if fabric.is_global_zero:
+        if config.resume:
+            folder.resume(origin)
+        else:
+            folder.start(to_yaml(config), origin)
+        if census is not None:
+            write_atomically(folder.path / CENSUS_FILE, census.to_csv())
 
     # method and optimiser
     torch.manual_seed(config.seed)
-    method = fabric.to_device(METHODS[config.method_name](config.method))
+    method = METHODS[config.method_name](config.method)
+    method = fabric.to_device(synchronise_batch_norms(method, fabric.device))
+    if config.compile:
+        for module in method.modules():
+            if isinstance(module, Encoder):
+                module.compile()
     optimiser = build_optimiser(method, config.optim, method.spared(), method.steady())
 
     # loop
-    probe = OnlineProbe(dataset, config.sensor, config.image_size, fabric.device) if config.probe_every else None
+    probe = None
+    if config.probe_every and fabric.is_global_zero:
+        probe = OnlineProbe(dataset, config.sensor, config.image_size, fabric.device)
+    sampler = Sampler(len(images), config.batch_size, config.seed, config.accumulate)
     metadata = _encoder_metadata(config, origin)
-    pretraining = Pretraining(config, folder, fabric, images, method, optimiser, metadata, probe)
+    pretraining = Pretraining(config, folder, fabric, feed, sampler, method, optimiser, metadata, probe)
     if config.resume:
         pretraining.restore()
+    return pretraining, len(images)
+
+
+def _check_batch(config: PretrainConfig, images: int, processes: int) -> None:
+    if images < config.batch_size:
+        raise UsageError(
+            f"--batch-size {config.batch_size}: more than the {images} images of {config.data}; "
+            f"choose {images} or less, or add images"
+        )
+    parts = config.accumulate * processes
+    if config.batch_size % parts or config.batch_size < 2 * parts:
+        raise UsageError(
+            f"--batch-size {config.batch_size}: cannot be split into {config.accumulate} parts (--accumulate) for each "
+            f"of {processes} processes; choose a multiple of {parts}, at least {2 * parts}"
+        )
+
+
+@contextlib.contextmanager
+def _one_line_when_out_of_memory(config: PretrainConfig) -> Iterator[None]:
+    """RunFailed that says what to change when memory runs out."""
     try:
-        pretraining.train()
-    except KeyboardInterrupt as error:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
         raise RunFailed(
-            f"interrupted after step {pretraining.step} of {pretraining.total}; what is on disk is whole. "
-            f"Continue with: {pretraining.resume_command}"
+            f"out of memory at --batch-size {config.batch_size} --accumulate {config.accumulate} --image-size "
+            f"{config.image_size}: lower the batch size (or let --batch-size auto find it), split it with a larger "
+            "--accumulate, or lower the image size"
         ) from error
-    print(f"{folder.path / ENCODER_FILE}: {config.method_name} encoder, {config.epochs} epochs of {len(images)} images")
-
-
-def _fabric(config: PretrainConfig) -> Fabric:
-    """One device, with bfloat16 where the hardware has it: 1.5 to 2 times float32 on a CPU with AVX512-BF16."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # Fabric's greeting, under this name
-    device = resolve_device(config.device)
-    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
-    half = config.precision == "bfloat16" or (config.precision == "auto" and fast)
-    return Fabric(accelerator=device.type, devices=1, precision="bf16-mixed" if half else "32-true")
 
 
 def _encoder_metadata(config: PretrainConfig, origin: dict[str, Any]) -> dict[str, Any]:

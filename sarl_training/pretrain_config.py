@@ -15,7 +15,7 @@ from sarl_training.run_folder import RunFolder
 from sarl_training.views import ViewConfig
 
 # Neither changes what is learned; the images may move, their contents are compared.
-MAY_CHANGE_ON_RESUME = ("data", "out", "device", "resume", "log_every", "checkpoint_minutes")
+MAY_CHANGE_ON_RESUME = ("data", "out", "device", "compile", "resume", "log_every", "checkpoint_minutes")
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,30 @@ class PretrainConfig:
     """Run folder to write."""
     preset: Literal["recommended", "paper"] = "recommended"
     """Defaults of all other settings: measured best here, or the paper's numbers to the letter."""
+    augment: Literal["own", "shared"] = "own"
+    """Whose views are the defaults under --views: those of the method's own paper, or SARL's, for a comparison of
+    objectives alone. Flags under --views go on top of either."""
     sensor: str = "vitactip"
     """Whose images to take from a dataset folder."""
     image_size: int = 128
     """Side of the square images in pixels; a multiple of 8, at least 32."""
     epochs: int = 100
     """Passes over the images."""
-    batch_size: int = 128
-    """Images per step; each gives two views. What is left of an epoch is dropped."""
+    batch_size: int | Literal["auto"] = 128
+    """Images per step over all processes; each gives two views or more. What is left of an epoch is dropped. auto is
+    the largest power of two up to 1024 that there is memory for; the number found is recorded."""
+    accumulate: int = 1
+    """Parts that a batch is split into, one after the other: less memory for the same step. Batch norms and negatives
+    then see one part at a time, so the result is not that of the whole batch."""
     seed: int = 0
     """Start of all random numbers."""
     device: settings.Device = "auto"
     """Where to compute; auto takes a GPU if there is one."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: settings.Precision = "auto"
     """Arithmetic of the networks (losses are always float32); auto takes bfloat16 where the hardware has it."""
+    compile: bool = False
+    """Compile the encoders with torch.compile. Off by default: on the 2-core CPU measured (models/LOG.md) it is slower;
+    try it on a GPU, where the first step then takes a minute longer."""
     resume: bool = False
     """Continue the run in --out exactly where its last checkpoint left it, with its recorded settings."""
     log_every: int = 50
@@ -61,7 +71,7 @@ class PretrainConfig:
         settings.check_image_size(self.image_size)
         for name, least in (
             ("epochs", 1),
-            ("batch_size", 2),
+            ("accumulate", 1),
             ("seed", 0),
             ("log_every", 1),
             ("probe_every", 0),
@@ -69,6 +79,8 @@ class PretrainConfig:
         ):
             if getattr(self, name) < least:
                 raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least {least}")
+        if self.batch_size != "auto" and self.batch_size < 2:
+            raise UsageError(f"--batch-size {self.batch_size}: must be at least 2, or auto")
 
 
 def parse(argv: list[str]) -> PretrainConfig:
@@ -91,13 +103,14 @@ def parse(argv: list[str]) -> PretrainConfig:
         raise UsageError(f"sarl-train pretrain {argv[0]}: unknown method; known: {known}")
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--preset", default="recommended")
+    early.add_argument("--augment", default="own")
     early.add_argument("--out", type=Path)
     early.add_argument("--resume", action="store_true")
     words = early.parse_known_args(argv[1:])[0]
     if words.resume and words.out:
         default = replace(recorded_config(RunFolder(words.out), argv[0]), out=words.out)
     else:
-        default = _preset(argv[0], words.preset)
+        default = _preset(argv[0], words.preset, words.augment)
     return tyro.cli(PretrainConfig, default=default, args=argv[1:], prog=f"sarl-train pretrain {argv[0]}")
 
 
@@ -113,24 +126,35 @@ def recorded_config(folder: RunFolder, method_name: str) -> PretrainConfig:
     return settings.from_dict(default, values, str(folder.config_file))
 
 
-def check_same(config: PretrainConfig, recorded: PretrainConfig) -> None:
-    """UsageError naming the first setting in which a resumed run would differ from the one it continues."""
+def continued(config: PretrainConfig, recorded: PretrainConfig) -> PretrainConfig:
+    """`config` of a resumed run, with the batch size that `auto` found when the run began.
+
+    UsageError naming the first setting in which it would differ from the run it continues.
+    """
+    if config.batch_size == "auto":
+        config = replace(config, batch_size=recorded.batch_size)
     changed = settings.differences(_what_is_learned(recorded), _what_is_learned(config))
     if changed:
         raise UsageError(
             f"--resume: {changed[0]}; a resumed run keeps its settings: "
             "leave the flag out, or start a new run in another --out"
         )
+    return config
 
 
 def _what_is_learned(config: PretrainConfig) -> dict[str, Any]:
     return {key: value for key, value in settings.to_dict(config).items() if key not in MAY_CHANGE_ON_RESUME}
 
 
-def _preset(method_name: str, preset: str) -> PretrainConfig:
-    """Defaults of a method under a preset; data and out are still missing."""
+def _preset(method_name: str, preset: str, augment: str) -> PretrainConfig:
+    """Defaults of a method under a preset and a choice of views; data and out are still missing."""
     method = METHODS[method_name]
     if preset not in method.PRESETS:
         raise UsageError(f"--preset {preset}: unknown preset; known: {', '.join(method.PRESETS)}")
-    default = PretrainConfig(method_name, method.Config(), data=tyro.MISSING, out=tyro.MISSING, preset=preset)
-    return settings.from_dict(default, method.PRESETS[preset])
+    if augment not in ("own", "shared"):
+        raise UsageError(f"--augment {augment}: unknown views; known: own, shared")
+    views = method.OWN_VIEWS if augment == "own" else {"views": METHODS["sarl"].PRESETS[preset].get("views", {})}
+    default = PretrainConfig(
+        method_name, method.Config(), data=tyro.MISSING, out=tyro.MISSING, preset=preset, augment=augment
+    )
+    return settings.from_dict(default, settings.merge(method.PRESETS[preset], views))

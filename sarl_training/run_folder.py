@@ -6,9 +6,11 @@ import logging
 import os
 import pickle
 import platform
+import struct
 import subprocess
 import sys
 import zipfile
+import zlib
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,10 @@ from sarl_training.errors import DataRefused, RunFailed, UsageError
 logger = logging.getLogger(__name__)
 
 KEPT_CHECKPOINTS = 2
-UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile)
+UNREADABLE = (
+    OSError, EOFError, RuntimeError, ValueError, LookupError, NotImplementedError, AttributeError, struct.error,
+    zlib.error, pickle.UnpicklingError, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 class RunFolder:
@@ -34,10 +39,14 @@ class RunFolder:
         self.origin_file = self.path / "provenance.json"
         self.metrics_file = self.path / "metrics.jsonl"
 
-    def start(self, config_yaml: str, origin: dict[str, Any]) -> None:
-        """Record config and provenance of a new run; UsageError if the folder already holds one."""
+    def check_unused(self) -> None:
+        """UsageError if the folder already holds a run."""
         if self.config_file.exists():
             raise UsageError(f"{self.path}: already holds a run; add --resume to continue it, or choose another --out")
+
+    def start(self, config_yaml: str, origin: dict[str, Any]) -> None:
+        """Record config and provenance of a new run; UsageError if the folder already holds one."""
+        self.check_unused()
         self._write_origin(origin)
         write_atomically(self.config_file, config_yaml.encode())
 
@@ -78,10 +87,10 @@ class RunFolder:
                 "free some space and run again with --resume"
             ) from error
 
-    def forget_metrics_after(self, step: int) -> None:
-        """Drop the lines of metrics.jsonl that a resumed run is going to write again."""
+    def forget_metrics_after(self, step: int) -> list[dict[str, Any]]:
+        """Drop the lines of metrics.jsonl that a resumed run is going to write again; the others, in order."""
         if not self.metrics_file.exists():
-            return
+            return []
         kept = []
         for line in self.metrics_file.read_text(encoding="utf-8").splitlines():
             try:
@@ -89,8 +98,9 @@ class RunFolder:
             except ValueError:
                 continue  # the line that the interruption cut
             if values["step"] <= step:
-                kept.append(line + "\n")
-        write_atomically(self.metrics_file, "".join(kept).encode())
+                kept.append(values)
+        write_atomically(self.metrics_file, "".join(json.dumps(values) + "\n" for values in kept).encode())
+        return kept
 
     def save_checkpoint(self, step: int, state: dict[str, Any]) -> Path:
         """Write the state after `step` steps whole, then drop all but the newest two."""
@@ -107,6 +117,7 @@ class RunFolder:
         files = self._checkpoints()
         for path in files:
             try:
+                _check_sums(path)
                 return torch.load(path, map_location=device, weights_only=True)
             except UNREADABLE as error:
                 logger.warning("%s: not a whole checkpoint (%s); trying the one before it", path, type(error).__name__)
@@ -123,6 +134,14 @@ class RunFolder:
     def _checkpoints(self) -> list[Path]:
         """Newest first."""
         return sorted((self.path / "checkpoints").glob("step_*.pt"), reverse=True)
+
+
+def _check_sums(path: Path) -> None:
+    """BadZipFile if any part of a file of `torch.save` is not what was written; torch itself does not look."""
+    with zipfile.ZipFile(path) as file:
+        damaged = file.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"{damaged}: wrong checksum")
 
 
 def provenance() -> dict[str, Any]:
