@@ -212,13 +212,13 @@ def test_parameters_are_described_and_checked(peer: Peer, model: Path, tmp_path:
     with running(NODE, tmp_path / "log", *parameters(model=model, autostart=False)):
         listed = peer.call(ListParameters, "perception_node/list_parameters", ListParameters.Request()).result.names
         names = [name for name in listed if name not in ("use_sim_time", "start_type_description_service")]
-        assert "contact_threshold" in names
+        assert "contact_on" in names
         described = peer.call(
             DescribeParameters, "perception_node/describe_parameters", DescribeParameters.Request(names=names)
         )
         assert all(descriptor.description for descriptor in described.descriptors)
         for name, value in {
-            "contact_threshold": 1.5,
+            "contact_on": 1.5,
             "reliability": "maybe",
             "region": [1, 2, 3],
             "threads": 0,

@@ -76,7 +76,7 @@ def main() -> int:
             columns=options.columns,
             tile=options.tile,
             field_of_view_m=defaults["overlay_field_of_view"],
-            threshold=defaults["contact_threshold"],
+            threshold=defaults["contact_on"],
         )
     except (ModelRefused, SourceRefused, SettingsRefused, ValueError) as error:
         print(f"sheet: {error}", file=sys.stderr)

@@ -8,6 +8,7 @@ A model is refused unless its file, contract and tensors agree.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -35,11 +36,12 @@ class Estimate(Mapping[str, np.ndarray]):
     Keys are the outputs of the contract (`edge_pose` [3], `material_probabilities` [K], ...) and their covariances
     (`edge_pose_covariance` [3, 3]). `unfamiliarity` says how unlike the training images this one is (above
     `contract.unfamiliar_threshold`: do not trust it), `saliency` [h, w] where the encoder responds; None when the model
-    has no such output, or when saliency was not asked for.
+    has no such output, or when saliency was not asked for. `inference_s` is how long the model itself took.
     """
 
-    def __init__(self, contract: Contract, values: dict[str, np.ndarray]) -> None:
+    def __init__(self, contract: Contract, values: dict[str, np.ndarray], inference_s: float = 0.0) -> None:
         self.contract = contract
+        self.inference_s = inference_s
         unfamiliarity = values.pop(UNFAMILIARITY, None)
         self.unfamiliarity: float | None = None if unfamiliarity is None else float(unfamiliarity[0])
         self.saliency: np.ndarray | None = values.pop(SALIENCY, None)
@@ -121,15 +123,17 @@ class TactileEstimator:
             raise ValueError(f"image is {rgb.dtype} {rgb.shape}; expected uint8 (height, width, 3)")
         image = resize(crop(rgb, self.region), self.contract.width, self.contract.height)
         names = [*self._names, SALIENCY] if saliency and self.contract.saliency else self._names
+        start_s = time.perf_counter()
         try:
             arrays = self._session.run(names, {INPUT: image[None]})
         except Exception as error:  # onnxruntime's errors share no base class
             raise InferenceFailed(f"{self.model_path}: {_one_line(error)}") from error
+        inference_s = time.perf_counter() - start_s
         values = {name: array[0].astype(np.float64) for name, array in zip(names, arrays, strict=True)}
         for name, value in values.items():
             if not np.isfinite(value).all():
                 raise InferenceFailed(f"{self.model_path}: output {name!r} is not finite")
-        return Estimate(self.contract, values)
+        return Estimate(self.contract, values, inference_s)
 
 
 def centred_square(height: int, width: int) -> Region:
@@ -154,9 +158,10 @@ def resize(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
         return np.ascontiguousarray(rgb)
     shrinking = rgb.shape[0] * rgb.shape[1] > width * height
     interpolation = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    if rgb.strides[2] < 0:  # a BGR image seen backwards: OpenCV would copy all of it, so turn the small result instead
-        return np.ascontiguousarray(cv2.resize(rgb[..., ::-1], (width, height), interpolation=interpolation)[..., ::-1])
-    return cv2.resize(rgb, (width, height), interpolation=interpolation)
+    # OpenCV would copy all of an image seen backwards (BGR, mirrored): turn the small result instead.
+    turned = tuple(slice(None, None, -1 if stride < 0 else 1) for stride in rgb.strides)
+    small = cv2.resize(rgb[turned], (width, height), interpolation=interpolation)
+    return np.ascontiguousarray(small[turned])
 
 
 def _open_session(path: Path, providers: Sequence[str], threads: int) -> onnxruntime.InferenceSession:

@@ -1,84 +1,143 @@
-"""What happened to the frames: counts since activation, rates since the last report, recent latencies."""
+"""What happened to the frames: counts since activation, and what the last second looked like."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 RECENT = 300
+WINDOW_S = 1.0
 OUTCOMES = ("answered", "dropped", "stale", "rejected", "failed")
 
 
 @dataclass(frozen=True)
-class Report:
-    """One look at the counters; rates in Hz over the time since the look before, latencies in ms of recent frames.
+class Answer:
+    """One answered frame, times in seconds.
 
-    `age_ms` runs from the image's stamp to the publishing of its outputs, `processing_ms` from its arrival.
+    `age_s` runs from the image's stamp to the publishing of its outputs, `processing_s` from its arrival,
+    `inference_s` is the model alone. `unfamiliarity` is a multiple of the model's threshold; NaN when not known.
+    """
+
+    age_s: float
+    processing_s: float
+    inference_s: float
+    unfamiliarity: float = float("nan")
+
+    @property
+    def transport_s(self) -> float:
+        """From the stamp to the arrival."""
+        return self.age_s - self.processing_s
+
+
+@dataclass(frozen=True)
+class Report:
+    """One look at the counters: counts since the start, `recent` ones and rates (Hz) of about the last second.
+
+    `answers` are the newest, oldest first; `refusals` the reason -> text of frames refused since the look before.
     """
 
     received: int
+    lost: int
     outcomes: dict[str, int]
+    recent: dict[str, int]
     input_hz: float
     output_hz: float
-    age_ms: tuple[float, float]
-    processing_ms: tuple[float, float]
+    since_input_s: float
+    since_output_s: float
+    answers: list[Answer]
+    refusals: dict[str, str]
+    frame_bytes: int
+
+    @property
+    def sent_hz(self) -> float:
+        """Frames per second that the camera sent: those that arrived and those known to be lost."""
+        received = self.recent["received"]
+        return self.input_hz * (received + self.recent["lost"]) / received if received else float("nan")
+
+    @property
+    def unfamiliarity(self) -> float:
+        """Median of the answers of the last second, as a multiple of the model's threshold; NaN when not known."""
+        newest = self.answers[-max(self.recent["answered"], 1) :]
+        return float(np.median([answer.unfamiliarity for answer in newest])) if newest else float("nan")
+
+    def latency_ms(self, name: str, percentile: float) -> float:
+        """Percentile of age, processing, inference or transport (stamp to arrival); NaN before the first answer."""
+        times_s = [getattr(answer, f"{name}_s") for answer in self.answers]
+        return 1e3 * float(np.percentile(times_s, percentile)) if times_s else float("nan")
 
 
-@dataclass
 class FrameCounters:
     """Thread-safe. received = answered + dropped + stale + rejected + failed + frames under way.
 
     dropped: overwritten by a newer frame before the worker took it; stale: stamp out of range; rejected: malformed
-    message; failed: the model gave no answer.
+    message; failed: the model gave no answer. lost: sent by the camera, never received. Times from a steady clock, s.
     """
 
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _received: int = 0
-    _outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
-    _age_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
-    _processing_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
-    _last: tuple[float, int, int] | None = None
+    def __init__(self, now_s: float) -> None:
+        self._lock = threading.Lock()
+        self._counts = dict.fromkeys(("received", "lost", *OUTCOMES), 0)
+        self._answers: deque[Answer] = deque(maxlen=RECENT)
+        self._refusals: dict[str, str] = {}
+        self._last_input_s = self._last_output_s = now_s
+        self._frame_bytes = 0
+        self._looks = deque([(now_s, dict(self._counts))])
 
-    def receive(self) -> None:
+    def receive(self, now_s: float, size_bytes: int) -> None:
         """A frame arrived."""
         with self._lock:
-            self._received += 1
+            self._counts["received"] += 1
+            self._last_input_s = now_s
+            self._frame_bytes = size_bytes
+
+    def lose(self, count: int) -> None:
+        """The middleware says that frames were sent and did not arrive."""
+        with self._lock:
+            self._counts["lost"] += count
 
     def count(self, outcome: str) -> None:
         """A frame ended as one of `OUTCOMES` other than answered."""
         with self._lock:
-            self._outcomes[outcome] += 1
+            self._counts[outcome] += 1
 
-    def answer(self, *, age_s: float, processing_s: float) -> None:
+    def refuse(self, outcome: str, reason: str, text: str) -> None:
+        """A frame got no answer: count it and note why."""
+        with self._lock:
+            self._counts[outcome] += 1
+            self._refusals[reason] = text
+
+    def answer(self, answer: Answer, now_s: float) -> None:
         """A frame's outputs were published."""
         with self._lock:
-            self._outcomes["answered"] += 1
-            self._age_ms.append(1e3 * age_s)
-            self._processing_ms.append(1e3 * processing_s)
+            self._counts["answered"] += 1
+            self._answers.append(answer)
+            self._last_output_s = now_s
 
     def report(self, now_s: float) -> Report:
-        """Counts so far, and rates since the previous report (`now_s` from a steady clock)."""
+        """What there is to say now."""
         with self._lock:
-            answered = self._outcomes["answered"]
-            then_s, received_then, answered_then = self._last or (now_s, self._received, answered)
-            self._last = (now_s, self._received, answered)
-            elapsed_s = now_s - then_s
-            return Report(
-                received=self._received,
-                outcomes=dict(self._outcomes),
-                input_hz=(self._received - received_then) / elapsed_s if elapsed_s > 0 else 0.0,
-                output_hz=(answered - answered_then) / elapsed_s if elapsed_s > 0 else 0.0,
-                age_ms=_percentiles(self._age_ms),
-                processing_ms=_percentiles(self._processing_ms),
-            )
-
-
-def _percentiles(values: deque[float]) -> tuple[float, float]:
-    """50th and 99th percentile; NaN before the first value."""
-    if not values:
-        return float("nan"), float("nan")
-    p50, p99 = np.percentile(np.fromiter(values, float), (50, 99)).tolist()
-    return p50, p99
+            counts, answers = dict(self._counts), list(self._answers)
+            refusals, self._refusals = self._refusals, {}
+            self._looks.append((now_s, counts))
+            while len(self._looks) > 2 and self._looks[1][0] <= now_s - WINDOW_S:
+                self._looks.popleft()
+            then_s, before = self._looks[0]
+            since_input_s, since_output_s = now_s - self._last_input_s, now_s - self._last_output_s
+            frame_bytes = self._frame_bytes
+        recent = {name: counts[name] - before[name] for name in counts}
+        elapsed_s = max(now_s - then_s, 1e-9)
+        return Report(
+            received=counts["received"],
+            lost=counts["lost"],
+            outcomes={name: counts[name] for name in OUTCOMES},
+            recent=recent,
+            input_hz=recent["received"] / elapsed_s,
+            output_hz=recent["answered"] / elapsed_s,
+            since_input_s=since_input_s,
+            since_output_s=since_output_s,
+            answers=answers,
+            refusals=refusals,
+            frame_bytes=frame_bytes,
+        )

@@ -1,18 +1,21 @@
-"""Camera messages to RGB arrays, from the fields of sensor_msgs/Image and CompressedImage and without ROS.
-
-Encodings are those of sensor_msgs/image_encodings; 8UC1 is read as mono8 and 8UC3 as bgr8, as cv_bridge does.
-"""
+"""Camera messages to RGB arrays, from the fields of sensor_msgs/Image and CompressedImage and without ROS."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
-Buffer = Any  # anything np.frombuffer takes: bytes, array.array, memoryview
+from sarl_perception.encodings import ENCODINGS, Buffer
+
+# Compressed payloads: first bytes, and bytes that stand near the end of a complete one.
+COMPRESSED = {"jpeg": (b"\xff\xd8", b"\xff\xd9"), "png": (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82")}
+TAIL_BYTES = 64
+MAX_PIXELS = 1 << 26  # a few hundred compressed bytes may claim gigabytes
+JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of the segment that holds the size
+JPEG_BARE = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
 
 
 class ImageRefused(ValueError):
@@ -23,54 +26,27 @@ class ImageRefused(ValueError):
         self.reason = reason
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How one encoding lies in memory, and what turns it into RGB.
+Converter = Callable[[Any], np.ndarray]
+"""Turns a whole message into uint8 [H, W, 3] RGB, or raises `ImageRefused`."""
 
-    `to_rgb` maps [H, W, channels] (or [H, W] for one channel) to uint8 [H, W, 3].
+
+def message_to_rgb(message: Any, convert_other: Converter | None = None) -> np.ndarray:
+    """RGB array of a sensor_msgs Image or CompressedImage. Raises `ImageRefused`.
+
+    `convert_other` is asked for encodings that are not in `ENCODINGS`.
     """
-
-    channels: int
-    to_rgb: Callable[[np.ndarray], np.ndarray]
-    bytes_per_channel: int = 1
-    even_width: bool = False
-
-
-def _colour(code: int) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda pixels: cv2.cvtColor(pixels, code)
-
-
-def _mono16_to_rgb(pixels: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor((pixels >> 8).astype(np.uint8), cv2.COLOR_GRAY2RGB)
-
-
-_MONO = Layout(1, _colour(cv2.COLOR_GRAY2RGB))
-_BGR = Layout(3, lambda pixels: pixels[..., ::-1])
-_UYVY = Layout(2, _colour(cv2.COLOR_YUV2RGB_UYVY), even_width=True)
-_YUYV = Layout(2, _colour(cv2.COLOR_YUV2RGB_YUY2), even_width=True)
-
-LAYOUTS: dict[str, Layout] = {
-    "rgb8": Layout(3, lambda pixels: pixels),
-    "bgr8": _BGR,
-    "8UC3": _BGR,
-    "rgba8": Layout(4, lambda pixels: pixels[..., :3]),
-    "bgra8": Layout(4, lambda pixels: pixels[..., 2::-1]),
-    "mono8": _MONO,
-    "8UC1": _MONO,
-    "mono16": Layout(1, _mono16_to_rgb, bytes_per_channel=2),
-    "yuv422": _UYVY,
-    "uyvy": _UYVY,
-    "yuv422_yuy2": _YUYV,
-    "yuyv": _YUYV,
-    "bayer_rggb8": Layout(1, _colour(cv2.COLOR_BayerRGGB2RGB)),
-    "bayer_bggr8": Layout(1, _colour(cv2.COLOR_BayerBGGR2RGB)),
-    "bayer_gbrg8": Layout(1, _colour(cv2.COLOR_BayerGBRG2RGB)),
-    "bayer_grbg8": Layout(1, _colour(cv2.COLOR_BayerGRBG2RGB)),
-}
-
-# Compressed payloads: first bytes, and bytes that stand near the end of a complete one.
-COMPRESSED = {"jpeg": (b"\xff\xd8", b"\xff\xd9"), "png": (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82")}
-TAIL_BYTES = 64
+    if not hasattr(message, "encoding"):
+        return compressed_to_rgb(format=message.format, data=message.data)
+    if convert_other is not None and message.encoding not in ENCODINGS:
+        return convert_other(message)
+    return image_to_rgb(
+        height=message.height,
+        width=message.width,
+        encoding=message.encoding,
+        step=message.step,
+        data=message.data,
+        is_bigendian=bool(message.is_bigendian),
+    )
 
 
 def image_to_rgb(
@@ -80,35 +56,26 @@ def image_to_rgb(
 
     `step` is the length of a row in bytes, padding included. Raises `ImageRefused`.
     """
-    layout = LAYOUTS.get(encoding)
+    layout = ENCODINGS.get(encoding)
     if layout is None:
-        raise ImageRefused("encoding", f"encoding {encoding!r} is not supported; use one of {', '.join(LAYOUTS)}")
+        known = ", ".join(ENCODINGS)
+        raise ImageRefused("encoding", f"encoding {encoding!r} is not supported without cv_bridge; use one of {known}")
     if height < 1 or width < 1:
         raise ImageRefused("size", f"image is {width}x{height} pixels; both must be at least 1")
-    if layout.even_width and width % 2:
-        raise ImageRefused("size", f"{encoding} image is {width} pixels wide; the width must be even")
-    row_bytes = width * layout.channels * layout.bytes_per_channel
-    if step < row_bytes:
-        raise ImageRefused("step", f"step is {step} bytes; {width} pixels of {encoding} need {row_bytes}")
-    needed = step * (height - 1) + row_bytes  # the last row may come without its padding
+    if (layout.even_width and width % 2) or (layout.even_height and height % 2):
+        sides = "width and height" if layout.even_height else "width"
+        raise ImageRefused("size", f"{encoding} image is {width}x{height} pixels; {sides} must be even")
+    if step < layout.row_bytes(width):
+        raise ImageRefused("step", f"step is {step} bytes; {width} pixels of {encoding} need {layout.row_bytes(width)}")
+    needed = layout.bytes_needed(height, width, step)
     if len(data) < needed:
         raise ImageRefused(
             "data", f"data is {len(data)} bytes; {width}x{height} {encoding}, step {step}, needs {needed}"
         )
     try:
-        return layout.to_rgb(_pixels(layout, height, width, step, data, is_bigendian))
+        return layout.to_rgb(*layout.planes(height, width, step, data, is_bigendian))
     except cv2.error as error:
         raise ImageRefused("data", f"{width}x{height} {encoding} does not convert: {_one_line(error)}") from error
-
-
-def _pixels(layout: Layout, height: int, width: int, step: int, data: Buffer, is_bigendian: bool) -> np.ndarray:
-    """View of `data` as [H, W, channels], or [H, W] for one channel, in the host's byte order for 16 bit."""
-    dtype = np.dtype(np.uint8 if layout.bytes_per_channel == 1 else ">u2" if is_bigendian else "<u2")
-    shape: tuple[int, ...] = (height, width, layout.channels)
-    strides: tuple[int, ...] = (step, layout.channels * dtype.itemsize, dtype.itemsize)
-    if layout.channels == 1:
-        shape, strides = shape[:2], strides[:2]
-    return np.ndarray(shape, dtype, buffer=memoryview(data), strides=strides)
 
 
 def compressed_to_rgb(*, format: str, data: Buffer) -> np.ndarray:
@@ -117,12 +84,15 @@ def compressed_to_rgb(*, format: str, data: Buffer) -> np.ndarray:
     kind = next((name for name in COMPRESSED if name in words), None)
     if kind is None:
         raise ImageRefused("format", f"compressed format {format!r} is not supported; use jpeg or png")
-    payload = bytes(data)
+    payload = np.frombuffer(data, np.uint8) if len(data) else np.empty(0, np.uint8)
     start, end = COMPRESSED[kind]
-    if not payload.startswith(start) or end not in payload[-TAIL_BYTES:]:
+    if payload[: len(start)].tobytes() != start or end not in payload[-TAIL_BYTES:].tobytes():
         raise ImageRefused("data", f"{kind} data of {len(payload)} bytes is incomplete or something else")
+    width, height = _png_size(payload) if kind == "png" else _jpeg_size(payload)
+    if not 1 <= width * height <= MAX_PIXELS:
+        raise ImageRefused("size", f"{kind} image is {width}x{height} pixels; allowed: 1 to {MAX_PIXELS} in all")
     try:
-        rgb = cv2.imdecode(np.frombuffer(payload, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        rgb = cv2.imdecode(payload, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
         raise ImageRefused("data", f"{kind} data does not decode: {_one_line(error)}") from error
     if rgb is None:
@@ -130,18 +100,39 @@ def compressed_to_rgb(*, format: str, data: Buffer) -> np.ndarray:
     return rgb[..., ::-1]
 
 
-def message_to_rgb(message: Any) -> np.ndarray:
-    """RGB array of a sensor_msgs Image or CompressedImage. Raises `ImageRefused`."""
-    if hasattr(message, "encoding"):
-        return image_to_rgb(
-            height=message.height,
-            width=message.width,
-            encoding=message.encoding,
-            step=message.step,
-            data=message.data,
-            is_bigendian=bool(message.is_bigendian),
-        )
-    return compressed_to_rgb(format=message.format, data=message.data)
+def orient(
+    rgb: np.ndarray, *, mirror_horizontal: bool = False, mirror_vertical: bool = False, swap_red_blue: bool = False
+) -> np.ndarray:
+    """View of an image, mirrored left to right, top to bottom, and with red and blue exchanged, as asked."""
+    turns = (mirror_vertical, mirror_horizontal, swap_red_blue)
+    return rgb[tuple(slice(None, None, -1 if turn else 1) for turn in turns)]
+
+
+def _png_size(payload: np.ndarray) -> tuple[int, int]:
+    """(width, height) that a PNG claims; (0, 0) when it is too short to say."""
+    if len(payload) < 24:
+        return 0, 0
+    width, height = payload[16:24].view(">u4").tolist()
+    return width, height
+
+
+def _jpeg_size(payload: np.ndarray) -> tuple[int, int]:
+    """(width, height) that a JPEG claims; (0, 0) when no segment says."""
+    at = 2
+    while at + 9 <= len(payload):
+        marker = int(payload[at + 1])
+        if payload[at] != 0xFF:
+            return 0, 0
+        if marker in JPEG_FRAMES:
+            height, width = (int(payload[at + offset]) << 8 | int(payload[at + offset + 1]) for offset in (5, 7))
+            return width, height
+        if marker == 0xFF:  # a fill byte
+            at += 1
+        elif marker in JPEG_BARE:
+            at += 2
+        else:
+            at += 2 + (int(payload[at + 2]) << 8 | int(payload[at + 3]))
+    return 0, 0
 
 
 def _one_line(error: cv2.error) -> str:

@@ -11,30 +11,37 @@ import time
 from typing import Any
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CompressedImage, Image
+from rclpy.parameter import Parameter
+from std_srvs.srv import SetBool, Trigger
 
+from sarl_perception.bridge import find_cv_bridge
+from sarl_perception.camera import Camera
 from sarl_perception.contract import ModelRefused
-from sarl_perception.diagnostics import Faults, diagnostic_array
-from sarl_perception.estimator import InferenceFailed, Region, TactileEstimator
-from sarl_perception.frame_counters import FrameCounters
+from sarl_perception.estimator import TactileEstimator
+from sarl_perception.faults import Fault, Level
+from sarl_perception.frame_counters import FrameCounters, Report
 from sarl_perception.frame_pipeline import Arrival, FramePipeline
+from sarl_perception.health import Situation, judge
 from sarl_perception.mailbox import Worker
-from sarl_perception.model_path import resolve_model
-from sarl_perception.parameters import Settings, SettingsRefused, declare_parameters, read_settings
-from sarl_perception.publishers import PUBLISHERS, OutputPublisher
+from sarl_perception.model_loader import load_in_thread, load_model, region_of
+from sarl_perception.outputs import Outputs
+from sarl_perception.parameters import (
+    ABOUT,
+    AT_CONFIGURE,
+    SettingsRefused,
+    declare_parameters,
+    read_settings,
+    region_fault,
+)
+from sarl_perception.reporter import Reporter
 
-TRANSPORTS = {"raw": (Image, "image_raw"), "compressed": (CompressedImage, "image_raw/compressed")}
-RELIABILITIES = {"best_effort": ReliabilityPolicy.BEST_EFFORT, "reliable": ReliabilityPolicy.RELIABLE}
-OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-REPORT_PERIOD_S = 1.0
+LOOK_PERIOD_S = 0.1
 RCLError = rclpy_implementation.RCLError
 
 
@@ -43,156 +50,218 @@ class PerceptionNode(LifecycleNode):
 
     def __init__(self) -> None:
         super().__init__("perception_node")
-        declare_parameters(self)
-        self._settings: Settings
         self._estimator: TactileEstimator | None = None
-        self._outputs: list[OutputPublisher] = []
-        self._overlay: Any = None
-        self._subscription: Any = None
+        declare_parameters(self, self._refusal)
+        self._settings = read_settings(self)
+        self.add_post_set_parameters_callback(self._take_parameters)
+        self._outputs = Outputs(self)
+        self._camera: Camera | None = None
+        self._pipeline: FramePipeline | None = None
         self._worker: Worker[Arrival] | None = None
-        self._counters = FrameCounters()
-        self._faults = Faults()
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._is_active = False
+        self._convert_other = find_cv_bridge()
+        self._counters = FrameCounters(time.perf_counter())
+        self._model_faults: list[Fault] = []
+        self._reporter = Reporter(self)
+        self.create_service(SetBool, "~/enable", self._enable)
+        # A group of its own: loading a model holds back neither images nor other services.
+        self._loading = MutuallyExclusiveCallbackGroup()
+        self.create_service(Trigger, "~/reload_model", self._reload, callback_group=self._loading)
         # A steady clock: reports go on while simulated time stands still.
-        self._reporter = self.create_timer(REPORT_PERIOD_S, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(LOOK_PERIOD_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     # ---- lifecycle -------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Configure and activate, when the parameter `autostart` says so."""
-        if self.get_parameter("autostart").value and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        if self._settings.autostart and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._settings = settings = read_settings(self)
         try:
-            estimator = TactileEstimator(
-                resolve_model(settings.model),
-                providers=settings.providers,
-                region=_region(settings),
-                sensor=settings.sensor or None,
-                threads=settings.threads,
-            )
-            estimator.warm_up()
-        except (ModelRefused, InferenceFailed) as error:
-            self._faults.model = f"model refused: {error}"
-            self.get_logger().error(self._faults.model)
+            estimator = load_model(self._settings)
+        except ModelRefused as error:
+            self._model_faults = [Fault("model", Level.ERROR, f"model refused: {error}")]
             return TransitionCallbackReturn.FAILURE
-        self._faults.model = ""
-        self._estimator = estimator
-        for output in estimator.contract.outputs.values():
-            publisher = PUBLISHERS[output.kind](output)
-            publisher.create(self, OUTPUT_QOS)
-            self._outputs.append(publisher)
-        self._overlay = self.create_publisher(Image, "overlay", OUTPUT_QOS)
-        self._announce(estimator)
+        self._adopt(estimator)
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._counters = FrameCounters()
-        self._faults = Faults()
-        pipeline = FramePipeline(
-            settings=self._settings,
-            estimator=self._estimator,
-            outputs=self._outputs,
-            overlay=self._overlay,
-            clock=self.get_clock(),
-            logger=self.get_logger(),
-            counters=self._counters,
-            faults=self._faults,
-            is_running=self.context.ok,
-        )
-        self._worker = Worker(pipeline.answer, "inference")
-        message_type, topic = TRANSPORTS[self._settings.image_transport]
-        self._subscription = self.create_subscription(
-            message_type,
-            topic,
-            self._receive,
-            QoSProfile(depth=1, reliability=RELIABILITIES[self._settings.reliability]),
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._note_incompatible_qos),
-        )
+        self._is_active = True
+        self._start_input()
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._is_active = False
         self._stop_input()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._release()
+        self._is_active = False
+        self._stop_input()
+        self._outputs.destroy()
+        self._estimator = None
+        self._model_faults = []
         return TransitionCallbackReturn.SUCCESS
 
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
+    on_shutdown = on_error = on_cleanup
 
     def close(self) -> None:
         """Stop the worker and destroy the node."""
         self._stop_input()
         self.destroy_node()
 
+    # ---- input and model ------------------------------------------------------------------------------------------
+
+    def _start_input(self) -> None:
+        """Hear the camera, when active and enabled."""
+        if not (self._is_active and self._settings.enabled) or self._camera is not None:
+            return
+        self._counters = FrameCounters(time.perf_counter())
+        self._start_worker()
+        self._camera = Camera(
+            self,
+            transport=self._settings.image_transport,
+            reliability=self._settings.reliability,
+            counters=self._counters,
+            handle=self._receive,
+        )
+
     def _stop_input(self) -> None:
-        if self._subscription is not None:
-            self.destroy_subscription(self._subscription)
-            self._subscription = None
-        if self._worker is not None:
-            if self._worker.stop():
-                self._counters.count("dropped")
-            self._worker = None
+        if self._camera is not None:
+            self._camera.destroy()
+            self._camera = None
+        self._stop_worker()
 
-    def _release(self) -> None:
-        self._stop_input()
-        for publisher in self._outputs:
-            publisher.destroy(self)
-        self._outputs.clear()
-        if self._overlay is not None:
-            self.destroy_publisher(self._overlay)
-            self._overlay = None
-        self._estimator = None
+    def _start_worker(self) -> None:
+        self._pipeline = FramePipeline(
+            settings=self._settings,
+            estimator=self._estimator,
+            outputs=self._outputs,
+            clock=self.get_clock(),
+            counters=self._counters,
+            convert_other=self._convert_other,
+            is_running=self.context.ok,
+        )
+        self._worker = Worker(self._pipeline.answer, "inference")
 
-    # ---- input -----------------------------------------------------------------------------------------------------
+    def _stop_worker(self) -> None:
+        """Wait for the frame in hand: nothing is published after this."""
+        if self._worker is not None and self._worker.stop():
+            self._counters.count("dropped")
+        self._worker = self._pipeline = None
 
-    def _receive(self, message: Any) -> None:
+    def _receive(self, message: Any, arrived_s: float) -> None:
         """Executor thread: hand the frame over and return at once."""
-        self._counters.receive()
-        if self._worker.offer((message, time.perf_counter())):
+        if self._worker.offer((message, arrived_s)):
             self._counters.count("dropped")
 
-    # ---- reports --------------------------------------------------------------------------------------------------
-
-    def _note_incompatible_qos(self, event: Any) -> None:
-        self._faults.qos = (
-            f"the camera's QoS does not match on {self._subscription.topic_name}: it offers less than"
-            f" {self._settings.reliability}; set parameter reliability to best_effort"
-        )
-        self.get_logger().error(self._faults.qos)
-
-    def _announce(self, estimator: TactileEstimator) -> None:
-        contract = estimator.contract
+    def _adopt(self, estimator: TactileEstimator) -> None:
+        """Let go of the model there is and use this one."""
+        is_running = self._worker is not None
+        self._stop_worker()
+        self._estimator = estimator
+        estimator.region = region_of(self._settings)
+        self._outputs.adopt(estimator.contract)
+        if is_running:
+            self._start_worker()
+        self._model_faults = []
+        contract, wanted = estimator.contract, self._settings.providers[0]
         self.get_logger().info(
             f"{estimator.model_path} for {contract.sensor} on {estimator.provider}: {', '.join(contract.outputs)}"
         )
-        if estimator.provider != self._settings.providers[0]:
-            self.get_logger().warning(f"{self._settings.providers[0]} is not available: using {estimator.provider}")
+        if estimator.provider != wanted:
+            text = (
+                f"provider {wanted} is not available: using {estimator.provider}, which may be slower; install its"
+                " runtime (README, On the robot) or change parameter providers"
+            )
+            self._model_faults = [Fault("provider", Level.WARN, text)]
         if self._settings.contact_gate and not contract.of_kind("contact"):
             self.get_logger().warning("the model has no contact head: poses are published without contact too")
 
-    def _report(self) -> None:
-        report = self._counters.report(time.perf_counter())
-        state = "active" if self._worker else "inactive" if self._estimator else "unconfigured"
-        stamp = self.get_clock().now().to_msg()
-        name = self.get_fully_qualified_name()
-        self._diagnostics.publish(
-            diagnostic_array(name, stamp, report, self._faults, state=state, estimator=self._estimator)
+    # ---- parameters and services ----------------------------------------------------------------------------------
+
+    def _refusal(self, name: str, value: Any) -> str:
+        """Why a parameter cannot have this value now."""
+        if self._estimator is None:
+            return ""
+        if ABOUT[name].effect == AT_CONFIGURE and value != getattr(self._settings, name):
+            return f"{name} takes effect at configure: clean up first (ros2 lifecycle set {self.get_name()} cleanup)"
+        contract = self._estimator.contract
+        return region_fault(value, contract.height, contract.width) if name == "region" else ""
+
+    def _take_parameters(self, parameters: list[Parameter]) -> None:
+        """Use the new values from the next frame on."""
+        self._settings = read_settings(self)
+        if self._estimator is not None:
+            self._estimator.region = region_of(self._settings)
+        if self._pipeline is not None:
+            self._pipeline.settings = self._settings
+        if self._settings.enabled:
+            self._start_input()
+        else:
+            self._stop_input()
+
+    def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        result = self.set_parameters([Parameter("enabled", value=request.data)])[0]
+        response.success = result.successful
+        response.message = result.reason or f"{'enabled' if request.data else 'disabled'}; {self._state()}"
+        return response
+
+    async def _reload(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Load the file that the parameter `model` names; the model in use stays until the new one is ready."""
+        response.success, response.message = False, "not configured: the lifecycle transition configure loads the model"
+        if self._estimator is None:
+            return response
+        result = await load_in_thread(self._settings, self.executor)
+        if self._estimator is None:
+            response.message = "cleaned up while the model was loaded: configure to use it"
+        elif isinstance(result, Exception):
+            response.message = f"model refused, {self._estimator.model_path} stays in use: {result}"
+            self._model_faults = [fault for fault in self._model_faults if fault.name != "reload"]
+            self._model_faults.append(Fault("reload", Level.WARN, response.message))
+        else:
+            self._adopt(result)
+            response.success, response.message = True, f"now in use: {result.model_path} on {result.provider}"
+        return response
+
+    # ---- reports --------------------------------------------------------------------------------------------------
+
+    def _state(self) -> str:
+        if self._estimator is None:
+            return "unconfigured"
+        if not self._is_active:
+            return "inactive"
+        return "active" if self._settings.enabled else "disabled"
+
+    def _look(self) -> None:
+        """Judge how the node does, and have it told."""
+        now_s = time.perf_counter()
+        report = self._counters.report(now_s)
+        faults = list(self._model_faults)
+        if self._camera is not None:
+            faults += judge(self._situation(report))
+        has_answered = self._camera is not None and report.outcomes["answered"] > 0
+        self._reporter.look(
+            report,
+            faults,
+            now_s,
+            state=self._state(),
+            is_fresh=has_answered and report.since_output_s < self._settings.stale_after,
+            estimator=self._estimator,
         )
 
-
-def _region(settings: Settings) -> Region | None:
-    x, y, width, height = settings.region
-    return (x, y, width, height) if width > 0 else None
+    def _situation(self, report: Report) -> Situation:
+        camera, limit_s = self._camera, self._settings.stale_after
+        is_unheard = camera.matched == 0 and report.since_input_s >= limit_s
+        return Situation(
+            report=report,
+            topic=camera.topic,
+            matched=camera.matched,
+            obstacle=camera.obstacle() if is_unheard else "",
+            is_reliable=self._settings.reliability == "reliable",
+            stale_after_s=limit_s,
+        )
 
 
 def main(args: list[str] | None = None) -> int:

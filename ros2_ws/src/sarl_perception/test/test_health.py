@@ -1,0 +1,113 @@
+"""Every fault is named with its cause and what to do, begins once and ends once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sarl_perception.faults import Fault, FaultBoard, Level
+from sarl_perception.frame_counters import Answer, FrameCounters
+from sarl_perception.health import Situation, judge
+
+
+def situation(
+    *,
+    received: int = 0,
+    answered: int = 0,
+    lost: int = 0,
+    dropped: int = 0,
+    refused: str = "",
+    size_bytes: int = 1000,
+    unfamiliarity: float = 0.1,
+    silent_s: float = 0.0,
+    **fields: Any,
+) -> Situation:
+    """One second after the start; the last frame arrived (and was answered) `silent_s` ago."""
+    counters = FrameCounters(0.0)
+    for _ in range(received):
+        counters.receive(1.0 - silent_s, size_bytes)
+    for _ in range(answered):
+        counters.answer(Answer(0.01, 0.01, 0.01, unfamiliarity), 1.0 - silent_s)
+    for _ in range(dropped):
+        counters.count("dropped")
+    counters.lose(lost)
+    if refused:
+        counters.refuse("rejected", "encoding", refused)
+    found = Situation(counters.report(1.0), "/image_raw", 1, "", False, 0.5)
+    return replace(found, **fields)
+
+
+CASES = {
+    "all is well": (situation(received=30, answered=30), []),
+    "nobody publishes": (situation(matched=0), [("no_camera", Level.STALE, "ROS_DOMAIN_ID")]),
+    "the wrong QoS": (situation(matched=0, obstacle="cam: QoS"), [("qos", Level.ERROR, "cam: QoS")]),
+    "connected, never heard": (situation(), [("camera_silent", Level.STALE, "LARGE_DATA")]),
+    "the camera stopped": (
+        situation(received=9, answered=9, silent_s=0.6),
+        [("camera_silent", Level.STALE, "no images for 0.6 s")],
+    ),
+    "frames over 512 KB": (
+        situation(received=2, answered=2, lost=28, size_bytes=921600),
+        [("lost_frames", Level.ERROR, "900 KB are larger than the 512 KB")],
+    ),
+    "no frame gets through": (situation(lost=30), [("lost_frames", Level.ERROR, "LARGE_DATA")]),
+    "a bad network": (
+        situation(received=25, answered=25, lost=5),
+        [("lost_frames", Level.WARN, "parameter reliability")],
+    ),
+    "one frame lost": (situation(received=29, answered=29, lost=1), []),
+    "some are malformed": (situation(received=9, answered=5, refused="bad"), [("encoding", Level.WARN, "bad")]),
+    "all are malformed": (situation(received=9, refused="bad"), [("encoding", Level.ERROR, "bad")]),
+    "the model is slow": (
+        situation(received=60, answered=20, dropped=40),
+        [("slow_inference", Level.WARN, "one answer takes 10 ms")],
+    ),
+    "the model hangs": (situation(received=9, dropped=1), [("inference", Level.ERROR, "hangs")]),
+    "another sensor": (
+        situation(received=9, answered=9, unfamiliarity=2.5),
+        [("unfamiliar", Level.WARN, "2.5 times its threshold")],
+    ),
+    "another sensor, malformed too": (
+        situation(received=9, answered=5, unfamiliarity=2.5, refused="bad"),
+        [("encoding", Level.WARN, "bad"), ("unfamiliar", Level.WARN, "overlay")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_faults_are_named_with_what_to_do(case: str) -> None:
+    given, expected = CASES[case]
+    found = list(judge(given))
+    assert [(fault.name, fault.level) for fault in found] == [(name, level) for name, level, _ in expected]
+    assert all(words in fault.text for fault, (_, _, words) in zip(found, expected, strict=True))
+    assert all("\n" not in fault.text for fault in found)
+
+
+def test_a_fault_begins_once_and_ends_once() -> None:
+    board = FaultBoard()
+    fault = Fault("a", Level.WARN, "one")
+    assert board.update([fault], 0.0) == ([fault], [])
+    assert board.update([Fault("a", Level.WARN, "two")], 0.1) == ([], [])
+    assert board.standing[0].text == "two"
+    began, ended = board.update([], 0.2)
+    assert (began, [fault.text for fault in ended]) == ([], ["two"])
+    assert board.update([fault], 0.3) == ([fault], [])
+
+
+def test_a_held_fault_outlasts_its_gaps() -> None:
+    board = FaultBoard()
+    fault = Fault("a", Level.WARN, "one", hold_s=3.0)
+    board.update([fault], 0.0)
+    assert board.update([], 2.9) == ([], [])
+    board.update([fault], 2.9)
+    assert board.update([], 5.8) == ([], [])
+    assert board.update([], 6.0) == ([], [fault])
+
+
+def test_the_worst_comes_first() -> None:
+    board = FaultBoard()
+    assert board.level == Level.OK
+    board.update([Fault(level.name, level, "") for level in (Level.WARN, Level.STALE, Level.ERROR)], 0.0)
+    assert [fault.level for fault in board.standing] == [Level.ERROR, Level.STALE, Level.WARN]
+    assert board.level == Level.ERROR
