@@ -3,7 +3,7 @@
 import csv
 import io
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -64,6 +64,14 @@ class Census:
             (entry.file, "yes" if entry.taken else "no", entry.what, entry.detail) for entry in self.entries
         )
         return text.getvalue().encode(errors="backslashreplace")
+
+
+def read_counts(file: Path) -> list[tuple[str, str, str]]:
+    """(taken or not taken, count, what) of a written census, the commonest first."""
+    with file.open(newline="", encoding="utf-8") as opened:
+        counts = Counter((row["taken"] != "yes", row["what"]) for row in csv.DictReader(opened))
+    ordered = sorted(counts.items(), key=lambda item: (item[0][0], -item[1]))
+    return [("not taken" if left_out else "taken", str(count), what) for (left_out, what), count in ordered]
 
 
 def printable(name: str) -> str:

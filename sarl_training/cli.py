@@ -18,6 +18,7 @@ from sarl_training.errors import ExitStatus, SarlError, UsageError
 
 VERBS = {
     "simulate": "render contacts of a simulated fingertip with ground truth",
+    "ingest": "real frames and labels of a foreign layout, or a rosbag, as a dataset: ingest rosbag ...",
     "pretrain": "pretrain an encoder without labels: pretrain sarl, or a baseline to compare it with",
     "probe": "measure a frozen encoder with linear probes",
     "export": "fit deployment heads and write one ONNX file for the robot",
