@@ -11,6 +11,7 @@ import yaml
 from sarl_training.errors import UsageError
 
 Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "float32", "bfloat16"]
 IMAGE_SIZES = range(32, 1025, 8)
 
 T = TypeVar("T")
@@ -88,6 +89,9 @@ def _plain(value: Any) -> Any:
 
 
 def _cast(current: Any, hint: Any, value: Any, where: str) -> Any:
+    optional = [part for part in typing.get_args(hint) if part is not type(None)]
+    if type(None) in typing.get_args(hint) and len(optional) == 1:
+        return None if value is None else _cast(optional[0](), optional[0], value, where)
     if is_dataclass(current):
         return from_dict(current, value, where)
     if isinstance(current, tuple) and isinstance(value, list | tuple) and len(value) == len(current):

@@ -49,6 +49,11 @@ def shift_hue(x_BCHW: Tensor, turns_B: Tensor) -> Tensor:
     return torch.stack(channels, dim=1)
 
 
+def solarize(x_BCHW: Tensor, on_B: Tensor, threshold: float = 0.5) -> Tensor:
+    """Invert the values that are not below the threshold, in the samples that are on."""
+    return torch.where(_per_sample(on_B) & (x_BCHW >= threshold), 1 - x_BCHW, x_BCHW)
+
+
 def _blend(x_BCHW: Tensor, other: Tensor, factor_B: Tensor) -> Tensor:
     return torch.lerp(other.expand_as(x_BCHW), x_BCHW, _per_sample(factor_B)).clamp_(0, 1)
 

@@ -6,7 +6,7 @@ a resumed run sees the same ones.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -21,7 +21,12 @@ CROP_TRIES = 10  # as torchvision's RandomResizedCrop; then the whole image is t
 BLUR_REFERENCE = 224  # px; blur_sigma and BLUR_RADIUS are given at this image size and shrink with it
 BLUR_RADIUS = 11  # px, a 23 px kernel
 
-COLOURS = ("jitter", "brightness", "contrast", "saturation", "hue", "gray", "blur", "sigma")  # in the order of drawing
+# In the order of drawing: a new one goes to the end, so that the others keep their numbers.
+COLOURS = ("jitter", "brightness", "contrast", "saturation", "hue", "gray", "blur", "sigma", "solarize")
+BETWEEN_0_AND_1 = (
+    "flip", "jitter", "brightness", "contrast", "saturation", "grayscale",
+    "blur", "blur_second", "solarize", "solarize_second",
+)  # fmt: skip
 
 
 class Stream(IntEnum):
@@ -41,7 +46,7 @@ class ViewConfig:
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
     """Smallest and largest width / height of a crop; 1 1 keeps angles."""
     same_zoom: bool = False
-    """Crop both views of an image to one size, at two places: apparent size then need not be forgotten."""
+    """Crop all views of an image to one size, at places of their own: apparent size then need not be forgotten."""
     flip: float = 0.5
     """Probability of a horizontal flip."""
     jitter: float = 0.8
@@ -60,6 +65,12 @@ class ViewConfig:
     """Probability of a Gaussian blur."""
     blur_sigma: tuple[float, float] = (0.1, 2.0)
     """Standard deviation of the blur in pixels of a 224 px image; it shrinks with the image, and so does the kernel."""
+    blur_second: float | None = None
+    """Probability of a blur in all views but the first; as there when not given."""
+    solarize: float = 0.0
+    """Probability of a solarisation: values of at least one half are inverted."""
+    solarize_second: float | None = None
+    """Probability of a solarisation in all views but the first; as there when not given."""
 
     def __post_init__(self) -> None:
         for name, most in (("crop_scale", 1.0), ("crop_ratio", math.inf), ("blur_sigma", math.inf)):
@@ -69,11 +80,24 @@ class ViewConfig:
                     f"--views.{name.replace('_', '-')} {low} {high}: "
                     f"must be two numbers above 0, the smaller first, none above {most}"
                 )
-        for name in ("flip", "jitter", "brightness", "contrast", "saturation", "grayscale", "blur"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"--views.{name} {getattr(self, name)}: must be between 0 and 1")
+        for name in BETWEEN_0_AND_1:
+            if not 0 <= (getattr(self, name) or 0) <= 1:
+                raise UsageError(f"--views.{name.replace('_', '-')} {getattr(self, name)}: must be between 0 and 1")
         if not 0 <= self.hue <= 0.5:
             raise UsageError(f"--views.hue {self.hue}: must be between 0 and 0.5 turns")
+
+    def first(self) -> "ViewConfig":
+        """The settings of the first view."""
+        return replace(self, blur_second=None, solarize_second=None)
+
+    def second(self) -> "ViewConfig":
+        """The settings of all other views."""
+        blur, solarize = self.blur_second, self.solarize_second
+        return replace(
+            self.first(),
+            blur=self.blur if blur is None else blur,
+            solarize=self.solarize if solarize is None else solarize,
+        )
 
 
 class ViewPlan(NamedTuple):
@@ -96,7 +120,7 @@ class View(NamedTuple):
 def make_view(
     images_BHWC: Tensor, samples_B: np.ndarray, size: int, config: ViewConfig, *, seed: int, epoch: int, view: int
 ) -> View:
-    """View number `view` (0 or 1) of uint8 RGB images, size×size pixels; `samples_B` are their numbers in the pool."""
+    """View number `view` (from 0) of uint8 RGB images, size×size pixels; `samples_B` are their numbers in the pool."""
     device = images_BHWC.device
     to_source_B23 = draw_affine(samples_B, config, seed=seed, epoch=epoch, view=view).to(device, non_blocking=True)
     colours_BN = torch.from_numpy(
@@ -106,6 +130,8 @@ def make_view(
     x_BCHW = resample(images_BHWC, to_source_B23, size)
     x_BCHW = _jitter(x_BCHW, draw, config)
     x_BCHW = _blur(x_BCHW, draw["blur"] < config.blur, _between(draw["sigma"], config.blur_sigma))
+    if config.solarize:
+        x_BCHW = photometric.solarize(x_BCHW, draw["solarize"] < config.solarize)
     x_BCHW = x_BCHW.mul(2).sub(1).contiguous(memory_format=torch.channels_last)
     return View(x_BCHW, to_source_B23)
 

@@ -5,9 +5,10 @@ from dataclasses import fields, is_dataclass
 import numpy as np
 import pytest
 import torch
+from small_methods import build_small
 
 from sarl_training import config as settings
-from sarl_training import losses
+from sarl_training import losses, pretrain
 from sarl_training.errors import UsageError
 from sarl_training.geometry import view_to_view
 from sarl_training.methods import METHODS, Method
@@ -28,14 +29,25 @@ def bars(seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(np.repeat(values[..., None], 3, axis=3))
 
 
-def two_views(epoch: int = 0) -> tuple[View, View]:
-    draw = {"size": SIZE, "config": ViewConfig(flip=0.5), "seed": 0, "epoch": epoch}
-    return make_view(bars(), np.arange(BATCH), view=0, **draw), make_view(bars(), np.arange(BATCH), view=1, **draw)
+def views_of(method: Method, epoch: int = 0, images: int = 0, config: ViewConfig = ViewConfig()) -> list[View]:  # noqa: B008
+    draw = {"seed": 0, "epoch": epoch}
+    plan = method.plan(config, SIZE)
+    pixels = bars(images)
+    return [make_view(pixels, np.arange(BATCH), s, c, view=i, **draw) for i, (c, s) in enumerate(plan)]
 
 
-def build(name: str) -> Method:
-    torch.manual_seed(0)
-    return METHODS[name](METHODS[name].Config())
+def optimiser_of(method: Method) -> torch.optim.Optimizer:
+    return build_optimiser(method, OptimConfig(), method.spared(), method.steady())
+
+
+def take_step(method: Method, optimiser: torch.optim.Optimizer, views: list[View], step: int, total: int) -> dict:
+    method.before_step(step, total)
+    terms = method(*views)
+    optimiser.zero_grad()
+    terms["loss"].backward()
+    optimiser.step()
+    method.after_step()
+    return {name: term.item() for name, term in terms.items()}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -44,31 +56,40 @@ def test_a_method_describes_itself(name):
     assert method.__doc__
     assert is_dataclass(method.Config)
     assert set(method.PRESETS) == {"paper", "recommended"}
-    for values in method.PRESETS.values():
-        settings.from_dict(method.Config(), values.get("method", {}))
+    for preset in method.PRESETS:
+        for augment in ("own", "shared"):
+            config = pretrain.parse([
+                name, "--data", "d", "--out", "o", "--preset", preset, "--augment", augment,
+            ])  # fmt: skip
+            assert config.method == settings.from_dict(config.method, settings.to_dict(config)["method"])
+    paper = pretrain.parse([name, "--data", "d", "--out", "o", "--preset", "paper"])
+    assert (paper.image_size, paper.epochs, paper.batch_size) == (224, 100, 256)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_learns(name):
-    method = build(name)
-    optimiser = build_optimiser(method, OptimConfig(), method.spared())
-    views, history = two_views(), []
-    for _ in range(15):
-        terms = method(*views)
+    """On views that stay the same; a queue needs images that it does not hold, and is full of noise at first."""
+    method = build_small(name)
+    optimiser, total = optimiser_of(method), 8
+    history = []
+    for step in range(total):
+        views = views_of(method, images=step if name == "densecl" else 0)
+        terms = take_step(method, optimiser, views, step, total)
         assert {"loss", *method.weights()} == set(terms)
-        assert all(term.ndim == 0 and torch.isfinite(term) for term in terms.values()), terms
-        optimiser.zero_grad()
-        terms["loss"].backward()
-        optimiser.step()
-        method.after_step()
-        history.append(terms["loss"].item())
-    assert np.mean(history[-3:]) < 0.8 * np.mean(history[:3]), f"the loss of {name} does not fall: {history}"
+        assert all(np.isfinite(value) for value in terms.values()), terms
+        history.append(terms["loss"])
+    fall = {"swav": 0.05, "cplearn": 0.01, "densecl": 0.05}.get(name, 0.2)
+    start = 3 if name == "densecl" else 0
+    first, last = np.mean(history[start : start + 2]), np.mean(history[-2:])
+    assert last < first - fall * abs(first), f"the loss of {name} does not fall: {history}"
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_gradients_reach_all_of_the_online_network_and_none_of_the_target(name):
-    method = build(name)
-    terms = method(*two_views())
+    method = build_small(name)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        terms = method(*views_of(method))
+    assert all(term.ndim == 0 and term.dtype == torch.float32 for term in terms.values()), "losses are float32"
     weighted = sum(method.weights()[term] * terms[term] for term in method.weights())
     assert terms["loss"].item() == pytest.approx(weighted.item(), rel=1e-5)
     terms["loss"].backward()
@@ -77,24 +98,28 @@ def test_gradients_reach_all_of_the_online_network_and_none_of_the_target(name):
             assert parameter.grad is not None, f"no gradient reaches {parameter_name}"
         else:
             assert parameter.grad is None, f"a gradient reaches {parameter_name}"
+    assert method.encoder.stem[0].weight.grad.abs().max() > 0
     assert {n.split(".")[0] for n, p in method.named_parameters() if not p.requires_grad} <= {"target"}
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_all_state_is_in_the_state_dict(name):
     """A method that keeps anything else would go another way after a resumption."""
-    first, second = build(name), build(name)
-    optimiser = build_optimiser(first, OptimConfig(), first.spared())
-    first(*two_views())["loss"].backward()
-    optimiser.step()
-    first.after_step()
+    first = build_small(name)
+    optimiser = torch.optim.SGD(first.parameters(), 0.01)  # keeps nothing itself
+    for step in range(3):
+        take_step(first, optimiser, views_of(first, images=step), step, 4)
+    second = METHODS[name](first.config)
     second.load_state_dict(first.state_dict())
-    for term, value in first(*two_views(1)).items():
-        assert torch.equal(value, second(*two_views(1))[term]), term
+    follower = torch.optim.SGD(second.parameters(), 0.01)
+    views = views_of(first, images=3)
+    assert take_step(first, optimiser, views, 3, 4) == take_step(second, follower, views, 3, 4)
+    for (key, value), other in zip(first.state_dict().items(), second.state_dict().values(), strict=True):
+        assert torch.equal(value, other), key
 
 
 def test_the_target_moves_after_the_step_by_the_decay():
-    method = build("byol")
+    method = build_small("byol")
     before = method.target.network.encoder.layer4[1].conv2.weight.clone()
     with torch.no_grad():
         method.encoder.layer4[1].conv2.weight.add_(1.0)
@@ -104,8 +129,8 @@ def test_the_target_moves_after_the_step_by_the_decay():
 
 
 def test_the_terms_of_sarl_are_those_of_the_paper():
-    method = build("sarl")
-    first, second = two_views()
+    method = build_small("sarl")
+    first, second = views_of(method)
     state = {name: value.clone() for name, value in method.state_dict().items()}
     terms = method(first, second)
     method.load_state_dict(state)

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sarl_training import geometry, losses
-from sarl_training.config import merge
 from sarl_training.errors import UsageError
+from sarl_training.methods.base import PAPER_SCALE
 from sarl_training.methods.byol import BYOL, BYOLConfig
-from sarl_training.networks import MAP_CHANNELS, Features
+from sarl_training.networks import MAP_CHANNELS, Features, predictor, projector
 from sarl_training.views import View
 
 SALIENCY_LAYERS = ("layer2", "layer3", "layer4")
@@ -42,15 +42,22 @@ class SARL(BYOL):
 
     Config = SARLConfig
     PRESETS: ClassVar = {
-        "paper": merge(
-            BYOL.PRESETS["paper"], {"method": {"sal_weight": 0.10, "ppda_weight": 0.05, "ram_weight": 0.02}}
-        ),
-        "recommended": BYOL.PRESETS["recommended"],
+        "paper": {
+            **PAPER_SCALE,
+            "method": {"ema_decay": 0.996, "sal_weight": 0.10, "ppda_weight": 0.05, "ram_weight": 0.02},
+            "optim": {"decay_all": True, "schedule": "constant", "warmup": 0.0},
+        },
+        "recommended": {},
     }
+    OWN_VIEWS: ClassVar = {}
 
     def __init__(self, config: SARLConfig) -> None:
         super().__init__(config)
         self.prototypes_KC = nn.Parameter(F.normalize(torch.randn(config.prototypes, MAP_CHANNELS[PART_LAYER]), dim=1))
+
+    def heads(self) -> tuple[nn.Module, nn.Module]:
+        """Projector and predictor, 512-2048-256 and 256-512-256; the paper does not give the hidden widths."""
+        return projector(), predictor()
 
     def spatial_terms(
         self, online: list[Features], target: list[Features], first: View, second: View
