@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sarl_training.errors import UsageError
 from sarl_training.labels import write_table
 
 JPEG_QUALITY = 95
+STORED_SUFFIXES = (".jpg", ".png")
 
 
 class DatasetWriter:
@@ -54,6 +56,21 @@ class DatasetWriter:
         encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
         write_atomically(self.folder / task / sensor / name, encoded.tobytes())
         return name
+
+    def stored_image(self, task: str, sensor: str, index: int) -> str | None:
+        """Name of an image that an earlier, interrupted run stored with `add_encoded`, or None."""
+        names = [f"images/{index:06d}{suffix}" for suffix in STORED_SUFFIXES]
+        return next((name for name in names if (self.folder / task / sensor / name).exists()), None)
+
+    def add_encoded(self, task: str, sensor: str, index: int, data: bytes, suffix: str) -> str:
+        """Store the bytes of an image file as they are; `suffix` is one of STORED_SUFFIXES. Returns its name."""
+        name = f"images/{index:06d}{suffix}"
+        write_atomically(self.folder / task / sensor / name, data)
+        return name
+
+    def discard(self) -> None:
+        """Remove the unfinished folder: nothing in it is worth resuming."""
+        shutil.rmtree(self.folder)
 
     def write_labels(
         self, task: str, sensor: str, rows: Sequence[Mapping[str, object]], class_names: Sequence[str] = ()

@@ -1,0 +1,138 @@
+"""ROS messages as rosbags deserialises them: camera images to image files, label messages to named numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+_CHANNELS = {
+    "rgb8": 3, "bgr8": 3, "8UC3": 3, "rgba8": 4, "bgra8": 4, "mono8": 1, "8UC1": 1, "mono16": 1,
+    "yuv422": 2, "uyvy": 2, "yuv422_yuy2": 2, "yuyv": 2,
+    "bayer_rggb8": 1, "bayer_bggr8": 1, "bayer_gbrg8": 1, "bayer_grbg8": 1,
+}  # fmt: skip
+# To BGR, which OpenCV writes; what is not here is BGR or grey already.
+_TO_BGR = {
+    "rgb8": cv2.COLOR_RGB2BGR, "rgba8": cv2.COLOR_RGBA2BGR, "bgra8": cv2.COLOR_BGRA2BGR,
+    "yuv422": cv2.COLOR_YUV2BGR_UYVY, "uyvy": cv2.COLOR_YUV2BGR_UYVY,
+    "yuv422_yuy2": cv2.COLOR_YUV2BGR_YUY2, "yuyv": cv2.COLOR_YUV2BGR_YUY2,
+    "bayer_rggb8": cv2.COLOR_BayerRGGB2BGR, "bayer_bggr8": cv2.COLOR_BayerBGGR2BGR,
+    "bayer_gbrg8": cv2.COLOR_BayerGBRG2BGR, "bayer_grbg8": cv2.COLOR_BayerGRBG2BGR,
+}  # fmt: skip
+
+
+def stamp_ns(message: Any) -> int:
+    """Header stamp in ns; 0 when the message has none."""
+    header = getattr(message, "header", None)
+    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec if header is not None else 0
+
+
+def image_file(message: Any) -> bytes:
+    """The image as a file: compressed ones as they are, raw ones as PNG. ValueError says what is wrong with it."""
+    if not hasattr(message, "encoding"):
+        if "compressedDepth" in message.format:
+            raise ValueError(f"compressed format {message.format!r} is a depth image; use a colour topic")
+        return bytes(message.data)
+    encoding, height, width, step = message.encoding, message.height, message.width, message.step
+    if encoding not in _CHANNELS:
+        raise ValueError(f"encoding {encoding!r} is not supported; known: {', '.join(_CHANNELS)}")
+    deep = encoding == "mono16"
+    row = width * _CHANNELS[encoding] * (2 if deep else 1)
+    needed = step * (height - 1) + row
+    if min(height, width) < 1 or step < row or len(message.data) < needed:
+        raise ValueError(
+            f"{width}x{height} {encoding} with step {step} needs {needed} bytes in rows of {row}, "
+            f"found {len(message.data)}"
+        )
+    dtype = np.dtype("u1" if not deep else ">u2" if message.is_bigendian else "<u2")
+    shape = (height, width) if _CHANNELS[encoding] == 1 else (height, width, _CHANNELS[encoding])
+    strides = (step, dtype.itemsize) if len(shape) == 2 else (step, shape[2], 1)
+    pixels = np.ndarray(shape, dtype, np.ascontiguousarray(message.data, np.uint8), strides=strides)
+    return _png(pixels, encoding)
+
+
+def _png(pixels: np.ndarray, encoding: str) -> bytes:
+    """Fast rather than small: what is stored for good can be made smaller later."""
+    pixels = np.ascontiguousarray(pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8))
+    try:
+        bgr = cv2.cvtColor(pixels, _TO_BGR[encoding]) if encoding in _TO_BGR else pixels
+        return cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+    except cv2.error as error:
+        raise ValueError(f"{encoding} image does not convert ({' '.join(str(error).split())})") from error
+
+
+def pose_matrix(message: Any) -> np.ndarray:
+    """4x4 (m) of a Pose, Transform or a message that holds one, stamped or with covariance."""
+    inner = message
+    for name in ("pose", "transform"):
+        while hasattr(inner, name):
+            inner = getattr(inner, name)
+    place = inner.position if hasattr(inner, "position") else inner.translation
+    turn = inner.orientation if hasattr(inner, "orientation") else inner.rotation
+    return matrix([place.x, place.y, place.z, turn.x, turn.y, turn.z, turn.w])
+
+
+def matrix(numbers: Sequence[float]) -> np.ndarray:
+    """4x4 from x y z qx qy qz qw or from its 16 numbers row by row; ValueError when they are neither."""
+    values = np.asarray(numbers, np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError("not finite")
+    if values.size == 16:
+        whole = values.reshape(4, 4)
+        turn = whole[:3, :3]
+        if not np.allclose(turn @ turn.T, np.eye(3), atol=1e-3) or not np.allclose(whole[3], [0, 0, 0, 1]):
+            raise ValueError("its rotation is not orthonormal or its last row not 0 0 0 1")
+        return whole
+    if values.size != 7:
+        raise ValueError(f"{values.size} numbers, 7 (x y z qx qy qz qw) or 16 (4x4) are needed")
+    length = np.linalg.norm(values[3:])
+    if not 0.9 < length < 1.1:
+        raise ValueError(f"its quaternion has length {length:.3g}, 1 is needed")
+    x, y, z, w = values[3:] / length
+    whole = np.eye(4)
+    whole[:3, :3] = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    whole[:3, 3] = values[:3]
+    return whole
+
+
+POSE_COLUMNS = (
+    "x (m)", "y (m)", "z (m)", "roll (rad)", "pitch (rad)", "yaw (rad)", "edge_x (m)", "edge_z (m)", "edge_theta (rad)",
+)  # fmt: skip
+WRENCH_COLUMNS = ("fx (N)", "fy (N)", "fz (N)", "tx (Nm)", "ty (Nm)", "tz (Nm)")
+POINT_COLUMNS = ("px (m)", "py (m)", "pz (m)")
+
+
+def pose_values(pose: np.ndarray) -> list[float]:
+    """`POSE_COLUMNS` of a 4x4 in the sensor frame; the edge is the frame's y axis, its normal the x axis (CONTRACT)."""
+    turn, (x, y, z) = pose[:3, :3], pose[:3, 3]
+    yaw = float(np.arctan2(turn[1, 0], turn[0, 0]))
+    pitch = float(np.arcsin(np.clip(-turn[2, 0], -1, 1)))
+    roll = float(np.arctan2(turn[2, 1], turn[2, 2]))
+    return [x, y, z, roll, pitch, yaw, x * np.cos(yaw) + y * np.sin(yaw), z, yaw]
+
+
+def wrench_values(message: Any) -> list[float]:
+    """`WRENCH_COLUMNS` of a Wrench or WrenchStamped."""
+    wrench = getattr(message, "wrench", message)
+    return [getattr(part, axis) for part in (wrench.force, wrench.torque) for axis in "xyz"]
+
+
+def point_of(message: Any) -> np.ndarray:
+    """[x, y, z, 1] of a Point, PointStamped, Vector3 or Vector3Stamped."""
+    inner = getattr(message, "point", getattr(message, "vector", message))
+    return np.array([inner.x, inner.y, inner.z, 1.0])
+
+
+LABEL_KINDS: dict[str, tuple[tuple[str, ...], Callable[[Any], Any]]] = {
+    "pose": (POSE_COLUMNS, pose_matrix),
+    "wrench": (WRENCH_COLUMNS, wrench_values),
+    "point": (POINT_COLUMNS, point_of),
+}
+"""Kind of topic -> the columns it gives and how a message is read."""

@@ -1,0 +1,110 @@
+"""When things in a recording happened: which clock to trust, which label belongs to which image, where time is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from sarl_training.errors import DataRefused, UsageError
+
+Clock = Literal["auto", "header", "receive"]
+CLOCKS_APART_S = 0.5  # delays of cameras and networks stay below, clocks that nobody set do not
+GAP_PERIODS = 5  # a pause longer than so many frame periods is a gap
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """Times of one topic's messages, ns, in the order of recording."""
+
+    topic: str
+    header_N: np.ndarray
+    """0 where a message has none."""
+    received_N: np.ndarray
+
+    @property
+    def offset_s(self) -> float:
+        """Median of receive time minus header stamp."""
+        return float(np.median(self.received_N - self.header_N)) / 1e9
+
+    def times(self, clock: str) -> np.ndarray:
+        """s, float64, counted from the recording's first receive time is not needed: ns as int64."""
+        return self.header_N if clock == "header" else self.received_N
+
+
+def choose_clock(asked: Clock, topics: list[Stamps]) -> tuple[str, str]:
+    """`header` or `receive`, and why in one sentence. UsageError when header stamps are asked for and not there."""
+    unstamped = [stamps.topic for stamps in topics if not (stamps.header_N > 0).all()]
+    offsets = ", ".join(f"{s.topic} {s.offset_s:+.3f} s" for s in topics if s.topic not in unstamped)
+    if asked == "header" and unstamped:
+        raise UsageError(f"--clock header: {unstamped[0]} has messages without a header stamp; use --clock receive")
+    if asked != "auto":
+        return asked, f"clock: {asked} time, as asked; receive time minus header stamp: {offsets or 'no stamps'}"
+    if unstamped:
+        return "receive", f"clock: receive time, because {unstamped[0]} has messages without a header stamp"
+    apart = max(s.offset_s for s in topics) - min(s.offset_s for s in topics)
+    if apart > CLOCKS_APART_S:
+        return "receive", (
+            f"clock: receive time, because the header stamps come from two clocks {apart:.3f} s apart "
+            f"(receive time minus header stamp: {offsets}); --clock header overrules"
+        )
+    return "header", f"clock: header stamps (receive time minus header stamp: {offsets})"
+
+
+def nearest(image_ns_N: np.ndarray, label_ns_M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each image the index of the nearest label, and how far it is (s)."""
+    order = np.argsort(label_ns_M, kind="stable")
+    sorted_M = label_ns_M[order]
+    right = np.searchsorted(sorted_M, image_ns_N).clip(1, len(sorted_M) - 1) if len(sorted_M) > 1 else None
+    if right is None:
+        index = np.zeros(len(image_ns_N), np.int64)
+    else:
+        left_is_nearer = image_ns_N - sorted_M[right - 1] <= sorted_M[right] - image_ns_N
+        index = np.where(left_is_nearer, right - 1, right)
+    return order[index], np.abs(sorted_M[index] - image_ns_N) / 1e9
+
+
+def check_some_match(topic: str, distance_N: np.ndarray, tolerance_s: float, clock: str) -> None:
+    """DataRefused with the nearest distance found when no image has a label."""
+    if not (distance_N <= tolerance_s).any():
+        raise DataRefused(
+            f"{topic}: no message within {tolerance_s:g} s of any image; the nearest is {distance_N.min():.6g} s away "
+            f"({clock} time); raise --tolerance-s, or try --clock {'receive' if clock == 'header' else 'header'}"
+        )
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """Where time is cut: a group per image, empty in the guard between two groups."""
+
+    groups: tuple[str, ...]
+    gaps: Mapping[str, float]
+    """How many gaps, and the longest (s)."""
+    length_s: float
+    guard_s: float
+
+
+def cut(image_ns_N: np.ndarray, length_s: float | None) -> Stretches:
+    """Cut at gaps and every `length_s` (a twentieth of the recording, 0.5 to 5 s, when None).
+
+    A tenth of the length between two stretches goes unused, so that neighbouring frames are never in two groups.
+    """
+    order = np.argsort(image_ns_N, kind="stable")
+    times_s = (image_ns_N[order] - image_ns_N[order[0]]) / 1e9
+    steps_s = np.diff(times_s, prepend=0.0)
+    period_s = float(np.median(steps_s[1:])) if len(steps_s) > 1 else 0.0
+    new_N = steps_s > GAP_PERIODS * max(period_s, 1e-3)
+    length_s = length_s or float(np.clip(times_s[-1] / 20, 0.5, 5.0))
+    guard_s = max(length_s / 10, 1.5 * period_s)
+    run_N = np.cumsum(new_N)
+    start_s = times_s[np.searchsorted(run_N, run_N)]
+    along_s = times_s - start_s
+    number_N = np.floor(along_s / length_s).astype(int)
+    guarded_N = along_s - number_N * length_s > length_s - guard_s
+    groups = np.empty(len(order), dtype=object)
+    for place, run, number, guarded in zip(order, run_N, number_N, guarded_N, strict=True):
+        groups[place] = "" if guarded else f"{run:03d}-{number:05d}"
+    gaps = {"count": float(new_N.sum()), "longest_s": float(steps_s.max(initial=0.0, where=new_N))}
+    return Stretches(tuple(groups.tolist()), gaps, length_s, guard_s)
