@@ -94,8 +94,11 @@ def _cast(current: Any, hint: Any, value: Any, where: str) -> Any:
         return None if value is None else _cast(optional[0](), optional[0], value, where)
     if is_dataclass(current):
         return from_dict(current, value, where)
-    if isinstance(current, tuple) and isinstance(value, list | tuple) and len(value) == len(current):
-        return tuple(_cast(c, type(c), v, where) for c, v in zip(current, value, strict=True))
+    if isinstance(current, tuple) and isinstance(value, list | tuple):
+        if typing.get_args(hint)[-1:] == (Ellipsis,):
+            current = tuple(value)
+        if len(value) == len(current):
+            return tuple(_cast(c, type(c), v, where) for c, v in zip(current, value, strict=True))
     if isinstance(current, Path) and isinstance(value, str | Path):
         return Path(value)
     if isinstance(current, float) and isinstance(value, int) and not isinstance(value, bool):

@@ -27,6 +27,7 @@ from sarl_training.pretraining import Pretraining
 from sarl_training.run_folder import RunFolder, provenance
 from sarl_training.sampler import Sampler
 from sarl_training.sync_batch_norm import synchronise_batch_norms
+from sarl_training.trackers import require
 
 __all__ = ["PretrainConfig", "parse", "run"]
 
@@ -41,6 +42,7 @@ def run(config: PretrainConfig) -> None:
         config = continued(config, recorded_config(folder, config.method_name))
     else:
         folder.check_unused()
+    require(config.trackers)
     fabric = launch(config.device, config.precision)
     with _one_line_when_out_of_memory(config):
         pretraining, images = _prepare(config, folder, fabric)

@@ -12,10 +12,11 @@ from sarl_training.errors import UsageError
 from sarl_training.methods import METHODS
 from sarl_training.optim import OptimConfig
 from sarl_training.run_folder import RunFolder
+from sarl_training.trackers import TrackerName
 from sarl_training.views import ViewConfig
 
 # Neither changes what is learned; the images may move, their contents are compared.
-MAY_CHANGE_ON_RESUME = ("data", "out", "device", "compile", "resume", "log_every", "checkpoint_minutes")
+MAY_CHANGE_ON_RESUME = ("data", "out", "device", "compile", "resume", "trackers", "log_every", "checkpoint_minutes")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class PretrainConfig:
     try it on a GPU, where the first step then takes a minute longer."""
     resume: bool = False
     """Continue the run in --out exactly where its last checkpoint left it, with its recorded settings."""
+    trackers: tuple[TrackerName, ...] = ()
+    """Where to show the numbers besides TensorBoard; each needs its package."""
     log_every: int = 50
     """Steps between two measurements of terms, gradient norms and collapse."""
     probe_every: int = 5

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from sarl_training import diagnostics, distributed
+from sarl_training.config import to_dict
 from sarl_training.device import memory_peak_mb
 from sarl_training.errors import DataRefused, RunFailed
 from sarl_training.image_feed import ImageFeed
@@ -87,8 +88,7 @@ class Pretraining:
         with contextlib.ExitStack() as stack:
             log = None
             if self.fabric.is_global_zero:
-                name, size = self.config.method_name, self.config.batch_size
-                log = stack.enter_context(RunLog(self.folder, name, step=self.step, steps=self.total, batch_size=size))
+                log = stack.enter_context(self._open_log())
             saved = time.monotonic()
             while self.step < self.total:
                 measure = (self.step + 1) % self.config.log_every == 0 or self.step + 1 == self.total
@@ -206,6 +206,11 @@ class Pretraining:
             self.folder.save_checkpoint(self.step, state)
         except RunFailed as error:
             raise self._with_way_on(error) from error
+
+    def _open_log(self) -> RunLog:
+        config = self.config
+        progress = {"step": self.step, "steps": self.total, "batch_size": config.batch_size}
+        return RunLog(self.folder, to_dict(config), config.trackers, **progress)
 
     def _write_encoder(self, name: str, more: dict[str, Any]) -> None:
         metadata = {**self.metadata, "steps": f"{self.step}/{self.total}", **more}

@@ -6,7 +6,8 @@ the run folder, from where `wandb sync` or `mlflow ui` take it.
 
 import importlib
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Protocol
@@ -17,6 +18,7 @@ from sarl_training.errors import UsageError
 
 TrackerName = Literal["wandb", "mlflow"]
 PROJECT = "sarl"
+NOT_MEASURED = frozenset({"step", "epoch", "time"})
 
 
 class _Tracker(Protocol):
@@ -28,14 +30,16 @@ class _Tracker(Protocol):
 class Trackers:
     """All trackers of a run as one. A context manager: they are closed whatever ends the run."""
 
-    def __init__(self, folder: Path, config: Mapping[str, Any], names: Sequence[TrackerName], step: int) -> None:
-        """Start, or go on after `step` steps; `config` is the run's settings as plain values.
+    def __init__(
+        self, folder: Path, config: Mapping[str, Any], names: Sequence[TrackerName], history: Iterable[Mapping] = ()
+    ) -> None:
+        """Start, or go on from `history`, lines of metrics.jsonl; `config` is the run's settings as plain values.
 
         Raises UsageError when a tracker is not installed.
         """
         modules = require(names)
         flat = _flat(config)
-        self._trackers: list[_Tracker] = [_TensorBoard(folder, step)]
+        self._trackers: list[_Tracker] = [_TensorBoard(folder, history)]
         self._trackers += [_TRACKERS[name](module, folder, flat) for name, module in modules.items()]
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
@@ -69,12 +73,18 @@ def require(names: Sequence[TrackerName]) -> dict[TrackerName, ModuleType]:
 
 
 class _TensorBoard:
-    def __init__(self, folder: Path, step: int) -> None:
-        self._writer = SummaryWriter(folder / "tensorboard", purge_step=step + 1)
+    """Its files are written anew when a run is resumed: a killed process leaves them without their last values."""
 
-    def log(self, step: int, values: Mapping[str, float]) -> None:
+    def __init__(self, folder: Path, history: Iterable[Mapping]) -> None:
+        shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+        self._writer = SummaryWriter(folder / "tensorboard")
+        for line in history:
+            values = {name: value for name, value in line.items() if name not in NOT_MEASURED}
+            self.log(line["step"], values, line.get("time"))
+
+    def log(self, step: int, values: Mapping[str, float], time_s: float | None = None) -> None:
         for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
+            self._writer.add_scalar(name, value, step, walltime=time_s)
 
     def close(self) -> None:
         self._writer.close()

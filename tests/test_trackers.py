@@ -34,10 +34,10 @@ def fake(calls: list[tuple]) -> types.SimpleNamespace:
 
 
 def test_tensorboard_is_always_there_and_forgets_what_comes_again(tmp_path: Path) -> None:
-    with Trackers(tmp_path, CONFIG, (), step=0) as trackers:
+    with Trackers(tmp_path, CONFIG, ()) as trackers:
         trackers.log(10, {"loss": 2.0, "probe/score": 0.5})
         trackers.log(20, {"loss": 1.0})
-    with Trackers(tmp_path, CONFIG, (), step=10) as trackers:
+    with Trackers(tmp_path, CONFIG, (), [{"step": 10, "time": 7.0, "loss": 2.0, "probe/score": 0.5}]) as trackers:
         trackers.log(20, {"loss": 1.5})
     assert scalars(tmp_path, "loss") == [(10, 2.0), (20, 1.5)] and scalars(tmp_path, "probe/score") == [(10, 0.5)]
 
@@ -46,7 +46,7 @@ def test_wandb_gets_everything_offline(tmp_path: Path, monkeypatch: pytest.Monke
     calls: list[tuple] = []
     monkeypatch.setitem(sys.modules, "wandb", fake(calls))
     monkeypatch.delenv("WANDB_MODE", raising=False)
-    with Trackers(tmp_path / "run7", CONFIG, ("wandb",), step=0) as trackers:
+    with Trackers(tmp_path / "run7", CONFIG, ("wandb",)) as trackers:
         trackers.log(10, {"loss": 2.0})
     (init, _, settings), log, finish = calls
     assert init == "init" and settings["mode"] == "offline" and settings["name"] == "run7"
@@ -59,7 +59,7 @@ def test_mlflow_gets_everything_in_the_run_folder(tmp_path: Path, monkeypatch: p
     calls: list[tuple] = []
     monkeypatch.setitem(sys.modules, "mlflow", fake(calls))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with pytest.raises(KeyboardInterrupt), Trackers(tmp_path, CONFIG, ("mlflow",), step=0) as trackers:
+    with pytest.raises(KeyboardInterrupt), Trackers(tmp_path, CONFIG, ("mlflow",)) as trackers:
         trackers.log(10, {"gradient/global": 2})
         raise KeyboardInterrupt
     assert [name for name, _, _ in calls] == [
