@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 from sarl_perception.encodings import ENCODINGS
-from sarl_perception.image_input import ImageRefused, compressed_to_rgb, image_to_rgb, message_to_rgb
+from sarl_perception.estimator import resize
+from sarl_perception.image_input import ImageRefused, compressed_to_rgb, image_to_rgb, message_to_rgb, orient
 
 HEIGHT, WIDTH = 6, 8
 RNG = np.random.default_rng(5)
@@ -122,6 +123,14 @@ def test_malformed_images_are_refused_by_name(change: dict[str, object], reason:
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("size", [(4, 3), (40, 30), (8, 6)])
+def test_a_view_seen_backwards_is_resized_like_its_copy(size: tuple[int, int]) -> None:
+    turned = orient(RGB, mirror_horizontal=True, mirror_vertical=True, swap_red_blue=True)
+    found, expected = resize(turned, *size), resize(np.ascontiguousarray(turned), *size)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    assert found.flags.c_contiguous
+
+
 def test_other_compressed_formats_are_refused() -> None:
     with pytest.raises(ImageRefused, match="h264"):
         compressed_to_rgb(format="h264", data=b"x")
@@ -148,6 +157,18 @@ def test_random_messages_never_do_anything_but_decode_or_be_refused() -> None:
         assert rgb.shape == (height, width, 3) and rgb.dtype == np.uint8
         decoded += 1
     assert decoded > 100
+
+
+@pytest.mark.parametrize(("extension", "form", "at"), [(".png", "png", 16), (".jpg", "jpeg", None)])
+def test_a_compressed_image_that_claims_to_be_huge_is_refused(extension: str, form: str, at: int | None) -> None:
+    payload = bytearray(cv2.imencode(extension, np.zeros((16, 16, 3), np.uint8))[1].tobytes())
+    if at is None:
+        at = payload.index(b"\xff\xc0") + 5
+        payload[at : at + 4] = b"\xff\xff\xff\xff"
+    else:
+        payload[at : at + 8] = b"\x00\x00\x80\x00" * 2
+    with pytest.raises(ImageRefused, match=r"65535x65535|32768x32768"):
+        compressed_to_rgb(format=form, data=bytes(payload))
 
 
 def test_random_compressed_payloads() -> None:

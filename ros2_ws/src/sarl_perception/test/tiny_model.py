@@ -82,11 +82,13 @@ def write_model(
     with_metadata: bool = True,
     unfamiliar_threshold: float | None = None,
     saliency: tuple[int, int] | None = None,
+    slowness: int = 0,
 ) -> Path:
     """Write a model whose outputs are constants plus a gain on the image's mean brightness (0 to 1).
 
     `outputs` keeps only these heads; `metadata` replaces the contract (a dict, or any text). With a threshold the model
     also says `unfamiliarity`, 10 times the mean brightness; with a size it has a `saliency` map of the mean brightness.
+    Each step of `slowness` costs one thread some tens of milliseconds per image.
     """
     described = contract(size)
     if outputs is not None:
@@ -98,6 +100,8 @@ def write_model(
     if saliency is not None:
         described["saliency"] = dict(zip(("height", "width"), saliency, strict=True))
         _add_product(graph, "saliency", np.ones((1, *saliency), np.float32))
+    if slowness:
+        _slow_down(graph, slowness)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     if with_metadata:
         text = metadata if isinstance(metadata, str) else json.dumps(metadata or described)
@@ -121,6 +125,33 @@ def _add_product(graph: onnx.GraphProto, name: str, factor: np.ndarray) -> None:
         ]
     )
     graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *factor.shape[1:]]))
+
+
+def _slow_down(graph: onnx.GraphProto, steps: int) -> None:
+    """Products of 1024 x 1024 matrices that the brightness has to wait for, and that add nothing to it."""
+    producer = next(node for node in graph.node if "brightness_N" in node.output)
+    producer.output[0] = "square_0_N"
+    side = 1024
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.array([side, side], np.int64), "square_size"),
+            numpy_helper.from_array(np.array(1 / side, np.float32), "square_scale"),
+            numpy_helper.from_array(np.array(0, np.float32), "square_zero"),
+        ]
+    )
+    nodes = [
+        helper.make_node("ReduceMean", ["square_0_N"], ["square_mean"], keepdims=0),
+        helper.make_node("Mul", ["square_mean", "square_scale"], ["square_element"]),
+        helper.make_node("Expand", ["square_element", "square_size"], ["square_0"]),
+        *(helper.make_node("MatMul", [f"square_{step}"] * 2, [f"square_{step + 1}"]) for step in range(steps)),
+        helper.make_node("ReduceMean", [f"square_{steps}"], ["square_last"], keepdims=0),
+        helper.make_node("Mul", ["square_last", "square_zero"], ["square_nothing"]),
+        helper.make_node("Add", ["square_0_N", "square_nothing"], ["brightness_N"]),
+    ]
+    position = list(graph.node).index(producer) + 1
+    rest = list(graph.node)[position:]
+    del graph.node[position:]
+    graph.node.extend([*nodes, *rest])
 
 
 def changed(change: dict[str, Any]) -> dict[str, Any]:
