@@ -126,11 +126,11 @@ def _cycle(count: int) -> list[str]:
 
 
 def _svg(panels: int, draw: Callable[[Sequence[Axes]], None], width: float = 0.0, label: str = "epoch") -> str:
-    """Panels in rows of four over `label`."""
-    columns = min(panels, _PANELS_A_ROW)
+    """Panels over `label`."""
+    columns = panels if panels <= _PANELS_A_ROW + 1 else _PANELS_A_ROW
     rows = -(-panels // columns)
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width or 2.9 * columns, 2.2 * rows), layout="constrained")
+        figure = Figure(figsize=(width or min(2.9 * columns, 11.6), 2.2 * rows), layout="constrained")
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axis in axes[panels:]:
             axis.set_visible(False)

@@ -14,8 +14,8 @@ from sarl_training.run_report.samples import SAMPLES_FILE, Samples, read_samples
 
 _PAIRS_TEXT = (
     "Both views of an image as training sees them. The last column is view 2 carried into view 1 by the maps that the "
-    "losses use; the red outline is view 2's frame. If the geometry is right, it shows the same things at the same places "
-    "as view 1. Grey is not in view 2."
+    "losses use; the red outline is view 2's frame. If the geometry is right, it shows the same things at the same "
+    "places as view 1. Grey is not in view 2."
 )
 _SALIENCY_TEXT = "How strongly each place of a layer's map answers: bright is salient."
 _PARTS_TEXT = (

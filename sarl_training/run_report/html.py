@@ -9,8 +9,8 @@ body{font:15px/1.5 system-ui,sans-serif;color:#1d2329;background:#fff;
 max-width:1080px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem;margin:0 0 .2rem}
 h2{font-size:1.1rem;margin:2rem 0 .3rem;border-top:1px solid #dde2e7;padding-top:1rem}
-p{margin:.3rem 0 .6rem;max-width:75ch;color:#444c54} svg,img{max-width:100%;height:auto}
-table{border-collapse:collapse;font-size:13px} td,th{padding:.15rem .8rem .15rem 0;text-align:left;vertical-align:top}
+p{margin:.3rem 0 .6rem;max-width:95ch;color:#444c54} svg,img{max-width:100%;height:auto}
+table{border-collapse:collapse;font-size:13px} td,th{padding:.15rem 1rem .15rem 0;text-align:left;vertical-align:top}
 th{font-weight:600;color:#444c54} td{font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .verdict{padding:.6rem .9rem;border-left:6px solid;background:#f5f7f9;margin:.8rem 0;color:#1d2329}
 .good{border-color:#3b8f5a}.warn{border-color:#c28a1a}.bad{border-color:#c03030}

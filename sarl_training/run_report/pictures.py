@@ -1,6 +1,5 @@
 """What a run's encoder sees, drawn on images: warped pairs, saliency, parts. Each picture is a PNG."""
 
-import io
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,7 +7,6 @@ import cv2
 import matplotlib as mpl
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,8 +19,7 @@ SHOWN = 6
 SALIENCY_LAYERS = ("layer2", "layer3", "layer4")
 PART_LAYER = "layer3"
 DEAD_SHARE = 0.001  # a prototype that wins fewer cells than this is dead
-_TILE_PX = 160
-_DPI = 100
+_TILE_PX, _GAP_PX, _MARGIN_PX = 156, 6, 52
 
 
 class Parts(NamedTuple):
@@ -63,7 +60,7 @@ def draw_warped_pairs(samples: Samples, plans: Sequence[ViewPlan], seed: int) ->
             corners = np.round((outlines_B42[row] + 1) / 2 * _TILE_PX).astype(np.int32)
             cv2.polylines(tile, [corners], True, (255, 60, 40), 2, cv2.LINE_AA)
         rows.append(tiles)
-    return _grid(rows, ["image", "view 1", "view 2", "view 2 warped into view 1"])
+    return _grid(rows, ["image", "view 1", "view 2", "view 2 in view 1"])
 
 
 @torch.no_grad()
@@ -129,21 +126,19 @@ def _blend(image: np.ndarray, over: np.ndarray, share: float) -> np.ndarray:
 
 
 def _grid(rows: Sequence[Sequence[np.ndarray]], columns: Sequence[str], names: Sequence[str] = ()) -> bytes:
-    """PNG of equal tiles with column titles and row names."""
-    tile = 1.35
-    figure = Figure(figsize=(tile * len(columns) + 0.1, tile * len(rows) + 0.2), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
-    axes = figure.subplots(len(rows), len(columns), squeeze=False)
+    """PNG of equal tiles, white between them, with titles above the columns and names left of the rows."""
+    pitch = _TILE_PX + _GAP_PX
+    left, top = (_MARGIN_PX if names else 0), (_MARGIN_PX // 2 if any(columns) else 0)
+    sheet = np.full((top + pitch * len(rows), left + pitch * len(columns), 3), 255, np.uint8)
     for r, row in enumerate(rows):
-        for c, picture in enumerate(row):
-            axes[r, c].imshow(picture)
-            axes[r, c].set_xticks([])
-            axes[r, c].set_yticks([])
-            axes[r, c].spines[:].set_visible(False)
-            if r == 0:
-                axes[r, c].set_title(columns[c], fontsize=8)
         if names:
-            axes[r, 0].set_ylabel(names[r], fontsize=8)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI)
-    return buffer.getvalue()
+            _write(sheet, names[r], 0, top + r * pitch + _TILE_PX // 2)
+        for c, tile in enumerate(row):
+            _write(sheet, columns[c], left + c * pitch, top - 8)
+            y, x = top + r * pitch, left + c * pitch
+            sheet[y : y + _TILE_PX, x : x + _TILE_PX] = tile
+    return cv2.imencode(".png", sheet[..., ::-1])[1].tobytes()
+
+
+def _write(sheet: np.ndarray, text: str, x: int, y: int) -> None:
+    cv2.putText(sheet, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (30, 35, 40), 1, cv2.LINE_AA)
