@@ -18,3 +18,17 @@ def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SARL_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="module")
+def ros_domain() -> Iterator[None]:
+    """ROS on a domain of the test module's own, on this machine only."""
+    import rclpy
+    from sarl_demo.measure import free_domain
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROS_DOMAIN_ID", str(free_domain()))
+        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        rclpy.init()
+        yield
+        rclpy.utilities.try_shutdown()

@@ -18,7 +18,11 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PointStamped, PoseStamped, PoseWithCovarianceStamped, WrenchStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sarl_msgs.msg import ContactStamped, MaterialStamped
 from sensor_msgs.msg import Image
@@ -119,6 +123,28 @@ class Peer:
 
         return self.spin_until(found, what)
 
+    def fault(self, name: str) -> Any:
+        """The first diagnostic status from now on that names this fault."""
+        return self.status(lambda _, values: name in values["faults"].split(", "), f"fault {name}")
+
+    def healthy(self) -> Any:
+        """The first diagnostic status from now on without a fault, while answers come."""
+        return self.status(lambda _, values: not values["faults"] and values["outputs"] == "fresh", "no fault")
+
+    def set(self, **values: Any) -> str:
+        """Set parameters of the node, all or none; the reason when they are refused."""
+        request = SetParametersAtomically.Request(
+            parameters=[Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        )
+        result = self.call(SetParametersAtomically, "perception_node/set_parameters_atomically", request).result
+        assert result.successful == (not result.reason)
+        return result.reason
+
+    def change(self, transition: int) -> bool:
+        """Whether a lifecycle transition succeeded."""
+        request = ChangeState.Request(transition=Transition(id=transition))
+        return self.call(ChangeState, "perception_node/change_state", request).success
+
     def call(self, service_type: type, name: str, request: Any) -> Any:
         """Answer of a service."""
         client = self.node.create_client(service_type, name)
@@ -135,14 +161,20 @@ def _stamp(message: Any) -> tuple[int, int]:
 
 
 @contextmanager
-def running(module: str, log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A module as a process of its own, its output in `log`; it must end with status 0 on SIGINT."""
+def running(
+    module: str, log: Path, *arguments: str, without: tuple[str, ...] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A module as a process of its own, its output in `log`; it must end with status 0 on SIGINT.
+
+    `without` are environment variables that it does not get.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in without}
     with log.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdout=file,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**environment, "PYTHONUNBUFFERED": "1"},
         )
         try:
             yield process

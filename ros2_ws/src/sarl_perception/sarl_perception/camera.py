@@ -37,6 +37,7 @@ class Camera:
         self._handle = handle
         self._transport = transport
         self._incompatible = ""
+        self._connected_since_s: float | None = None
         self._qos = QoSProfile(depth=1, reliability=RELIABILITIES[reliability])
         self._subscription = self._subscribe()
 
@@ -45,10 +46,14 @@ class Camera:
         """Full name of the camera's topic."""
         return self._subscription.topic_name
 
-    @property
-    def matched(self) -> int:
-        """Publishers that the subscription is connected to."""
-        return self._subscription.get_publisher_count()
+    def connected_s(self, now_s: float) -> float | None:
+        """For how long a publisher has been connected, as seen by this method; None while there is none."""
+        if self._subscription.get_publisher_count() == 0:
+            self._connected_since_s = None
+            return None
+        if self._connected_since_s is None:
+            self._connected_since_s = now_s
+        return now_s - self._connected_since_s
 
     def obstacle(self) -> str:
         """Why publishers that are there are not heard; empty when there are none."""

@@ -110,7 +110,8 @@ class TactileEstimator:
 
     def warm_up(self) -> None:
         """Run a few blank images: the first run of a session is many times slower than the rest."""
-        blank = np.zeros((self.contract.height, self.contract.width, 3), np.uint8)
+        x, y, width, height = self.region or (0, 0, self.contract.width, self.contract.height)
+        blank = np.zeros((y + height, x + width, 3), np.uint8)
         for _ in range(WARM_UP_RUNS):
             self.estimate(blank)
 

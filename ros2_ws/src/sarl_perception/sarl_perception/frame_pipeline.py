@@ -51,7 +51,7 @@ class FramePipeline:
         except ImageRefused as error:
             self.counters.refuse("rejected", error.reason, f"image refused: {error}")
         except ValueError as error:
-            self.counters.refuse("rejected", "shape", f"image refused: {error}")
+            self.counters.refuse("rejected", "region", f"image refused: {error}")
         except InferenceFailed as error:
             self.counters.refuse("failed", "inference_failed", f"no estimate: {error}")
         except Exception as error:  # the last line of defence: one frame must not end the worker

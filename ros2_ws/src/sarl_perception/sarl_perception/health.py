@@ -19,14 +19,15 @@ LARGE_FRAMES = (
 
 @dataclass(frozen=True)
 class Situation:
-    """What the judgement needs to know; `topic` is the camera's, `matched` the publishers it hears.
+    """What the judgement needs to know. `topic` is the camera's.
 
-    `obstacle` says why publishers of that topic are not heard, or where else images are; empty when neither is so.
+    `connected_s` says for how long a publisher has been connected (None: there is none), `obstacle` why the publishers
+    of that topic are not heard, or where else images are; empty when neither is so.
     """
 
     report: Report
     topic: str
-    matched: int
+    connected_s: float | None
     obstacle: str
     is_reliable: bool
     stale_after_s: float
@@ -36,10 +37,10 @@ def judge(situation: Situation) -> Iterator[Fault]:
     """The faults of an active node, causes before effects."""
     report, limit_s = situation.report, situation.stale_after_s
     is_silent, is_mute = report.since_input_s >= limit_s, report.since_output_s >= limit_s
-    if is_silent and not situation.matched:
+    if is_silent and situation.connected_s is None:
         yield _no_camera(situation)
     yield from _losses(situation)
-    if is_silent and situation.matched and not report.recent["lost"]:
+    if is_silent and (situation.connected_s or 0.0) >= limit_s and not report.recent["lost"]:
         yield _silent_camera(situation)
     for reason, text in report.refusals.items():
         yield Fault(reason, Level.ERROR if is_mute else Level.WARN, text, HOLD_S)

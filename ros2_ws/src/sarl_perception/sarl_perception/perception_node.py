@@ -240,7 +240,7 @@ class PerceptionNode(LifecycleNode):
         report = self._counters.report(now_s)
         faults = list(self._model_faults)
         if self._camera is not None:
-            faults += judge(self._situation(report))
+            faults += judge(self._situation(report, now_s))
         has_answered = self._camera is not None and report.outcomes["answered"] > 0
         self._reporter.look(
             report,
@@ -251,13 +251,14 @@ class PerceptionNode(LifecycleNode):
             estimator=self._estimator,
         )
 
-    def _situation(self, report: Report) -> Situation:
+    def _situation(self, report: Report, now_s: float) -> Situation:
         camera, limit_s = self._camera, self._settings.stale_after
-        is_unheard = camera.matched == 0 and report.since_input_s >= limit_s
+        connected_s = camera.connected_s(now_s)
+        is_unheard = connected_s is None and report.since_input_s >= limit_s
         return Situation(
             report=report,
             topic=camera.topic,
-            matched=camera.matched,
+            connected_s=connected_s,
             obstacle=camera.obstacle() if is_unheard else "",
             is_reliable=self._settings.reliability == "reliable",
             stale_after_s=limit_s,

@@ -34,15 +34,16 @@ def situation(
     counters.lose(lost)
     if refused:
         counters.refuse("rejected", "encoding", refused)
-    found = Situation(counters.report(1.0), "/image_raw", 1, "", False, 0.5)
+    found = Situation(counters.report(1.0), "/image_raw", 1.0, "", False, 0.5)
     return replace(found, **fields)
 
 
 CASES = {
     "all is well": (situation(received=30, answered=30), []),
-    "nobody publishes": (situation(matched=0), [("no_camera", Level.STALE, "ROS_DOMAIN_ID")]),
-    "the wrong QoS": (situation(matched=0, obstacle="cam: QoS"), [("qos", Level.ERROR, "cam: QoS")]),
+    "nobody publishes": (situation(connected_s=None), [("no_camera", Level.STALE, "ROS_DOMAIN_ID")]),
+    "the wrong QoS": (situation(connected_s=None, obstacle="cam: QoS"), [("qos", Level.ERROR, "cam: QoS")]),
     "connected, never heard": (situation(), [("camera_silent", Level.STALE, "LARGE_DATA")]),
+    "just connected": (situation(connected_s=0.1), []),
     "the camera stopped": (
         situation(received=9, answered=9, silent_s=0.6),
         [("camera_silent", Level.STALE, "no images for 0.6 s")],
