@@ -45,11 +45,12 @@ class Ingested:
 
     def commonest_reason(self) -> str:
         """The reason most items were refused for, with its first example."""
-        reasons = Counter(line["refused"] for line in self.table)
-        if not reasons:
+        kinds = Counter(_kind(line["refused"]) for line in self.table)
+        if not kinds:
             return "nothing there"
-        reason = reasons.most_common(1)[0][0]
-        return f"{next(line['source'] for line in self.table if line['refused'] == reason)}: {reason}"
+        commonest = kinds.most_common(1)[0][0]
+        example = next(line for line in self.table if _kind(line["refused"]) == commonest)
+        return f"{example['source']}: {example['refused']}"
 
     def write(self, writer: DatasetWriter, config: IngestConfig) -> None:
         """labels.csv and classes.json per task and sensor, and read.csv.

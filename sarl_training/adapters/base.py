@@ -18,6 +18,7 @@ SPLIT_FOLDERS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
 }  # fmt: skip
 UNLABELLED = "unlabelled"
+LEAST_RUNS = 7  # of a sequence: 5 for train, 1 for val, 1 for test
 
 
 @dataclass(frozen=True)
@@ -148,5 +149,9 @@ def trailing_number(stem: str) -> int | None:
 
 
 def runs_of(names: list[str], length: int) -> dict[str, str]:
-    """Name -> group: neighbours in the order given, `length` at a time, so that a sequence is cut in stretches."""
+    """Name -> group: neighbours in the order given, at most `length` at a time, so that a sequence is cut in stretches.
+
+    A short sequence is cut shorter, so that every split gets some of it.
+    """
+    length = max(min(length, len(names) // LEAST_RUNS), 1)
     return {name: f"run{index // length:05d}" for index, name in enumerate(names)}

@@ -38,11 +38,15 @@ class BagFile:
         return ", ".join(f"{name} ({kind})" for name, kind in sorted(self.topics().items())) or "none with messages"
 
     def messages(self, topic: str) -> Iterator[tuple[int, Any]]:
-        """Receive time (ns) and message, in the order of recording."""
+        """Receive time (ns) and message, in the order of recording. DataRefused when some are missing."""
         connections = [connection for connection in self._reader.connections if connection.topic == topic]
+        count, promised = 0, sum(connection.msgcount for connection in connections)
         with _one_line(self.path):
             for connection, received_ns, data in self._reader.messages(connections=connections):
+                count += 1
                 yield received_ns, self._types.deserialize_cdr(data, connection.msgtype)
+            if count < promised:
+                raise ReaderError(f"{count} of {promised} messages on {topic}")
 
 
 @contextmanager

@@ -30,7 +30,7 @@ class Stamps:
         return float(np.median(self.received_N - self.header_N)) / 1e9
 
     def times(self, clock: str) -> np.ndarray:
-        """s, float64, counted from the recording's first receive time is not needed: ns as int64."""
+        """ns by one clock, `header` or `receive`."""
         return self.header_N if clock == "header" else self.received_N
 
 
