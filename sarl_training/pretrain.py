@@ -1,6 +1,7 @@
 """Pretrain an encoder without labels: config -> images -> method -> optimiser -> loop (`pretraining`)."""
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,7 @@ from sarl_training.census import CENSUS_FILE
 from sarl_training.config import config_hash, to_yaml
 from sarl_training.dataset import Dataset
 from sarl_training.device import is_out_of_memory
-from sarl_training.errors import RunFailed, UsageError
+from sarl_training.errors import RunFailed, SarlError, UsageError
 from sarl_training.fabric import launch
 from sarl_training.image_feed import open_feed
 from sarl_training.methods import METHODS
@@ -25,11 +26,14 @@ from sarl_training.optim import build_optimiser
 from sarl_training.pretrain_config import PretrainConfig, continued, parse, recorded_config
 from sarl_training.pretraining import Pretraining
 from sarl_training.run_folder import RunFolder, provenance
+from sarl_training.run_report import keep_samples, write_report
 from sarl_training.sampler import Sampler
 from sarl_training.sync_batch_norm import synchronise_batch_norms
 from sarl_training.trackers import require
 
 __all__ = ["PretrainConfig", "parse", "run"]
+
+logger = logging.getLogger(__name__)
 
 
 def run(config: PretrainConfig) -> None:
@@ -53,6 +57,9 @@ def run(config: PretrainConfig) -> None:
                 f"interrupted after step {pretraining.step} of {pretraining.total}; what is on disk is whole. "
                 f"Continue with: {pretraining.resume_command}"
             ) from error
+        finally:
+            if fabric.is_global_zero:
+                _report(folder)
     if fabric.is_global_zero:
         print(f"{folder.path / ENCODER_FILE}: {config.method_name} encoder, {config.epochs} epochs of {images} images")
     distributed.leave()
@@ -79,6 +86,7 @@ def _prepare(config: PretrainConfig, folder: RunFolder, fabric: Fabric) -> tuple
             folder.resume(origin)
         else:
             folder.start(to_yaml(config), origin)
+            keep_samples(folder.path, images)
         if census is not None:
             write_atomically(folder.path / CENSUS_FILE, census.to_csv())
 
@@ -102,6 +110,14 @@ def _prepare(config: PretrainConfig, folder: RunFolder, fabric: Fabric) -> tuple
     if config.resume:
         pretraining.restore()
     return pretraining, len(images)
+
+
+def _report(folder: RunFolder) -> None:
+    """Draw report.html, whatever ended the run; that it fails must not hide why the run did."""
+    try:
+        print(f"written: {write_report(folder.path)}")
+    except SarlError as error:
+        logger.warning("no report: %s", error)
 
 
 def _check_batch(config: PretrainConfig, images: int, processes: int) -> None:

@@ -114,7 +114,10 @@ class _MLflow:
         self._mlflow = mlflow
         if "MLFLOW_TRACKING_URI" not in os.environ:
             mlflow.set_tracking_uri(f"sqlite:///{folder.resolve() / 'mlflow.db'}")
-        mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT))
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT)
+        if mlflow.get_experiment_by_name(name) is None:  # its own place for artifacts would be the current folder
+            mlflow.create_experiment(name, artifact_location=(folder.resolve() / "mlartifacts").as_uri())
+        mlflow.set_experiment(name)
         mlflow.start_run(run_name=folder.resolve().name)
         mlflow.log_params(dict(config))
 

@@ -32,3 +32,11 @@ def ros_domain() -> Iterator[None]:
         rclpy.init()
         yield
         rclpy.utilities.try_shutdown()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_reports() -> Iterator[None]:
+    """Drawing a report takes longer than the small runs of most tests; test_report.py draws them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sarl_training.pretrain.write_report", lambda path: path)
+        yield

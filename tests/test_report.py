@@ -12,6 +12,7 @@ import torch
 import yaml
 from tiny_dataset import bar_image
 
+from sarl_training import pretrain
 from sarl_training.cli import main
 from sarl_training.config import to_yaml
 from sarl_training.errors import UsageError
@@ -44,7 +45,7 @@ def write_run(path: Path, method: str = "sarl", seed: int = 0, probe: bool = Tru
         terms = {"loss": 3 / step, "global": 2 / step, "sal": 1 / step} if method == "sarl" else {"loss": 3 / step}
         shares = {"gradient/global": 1.0, "gradient/sal": 0.5} if method == "sarl" else {"gradient/global": 1.0}
         folder.log({"step": step, "epoch": step / 5, **terms, **shares, "lr": 0.1, "images_per_second": 40.0,
-                    "feature_std": 0.5, "effective_rank": 40.0, "collapsed": 0.0, "memory_mb": 900.0})  # fmt: skip
+                    "feature_std": 0.5, "effective_rank": 40.0, "collapsed": 0.0, "memory_peak_mb": 900.0})  # fmt: skip
         if probe and step % 2 == 0:
             folder.log({"step": step, "epoch": step / 5, "probe/score": 0.5, "probe/edge_pose/x_mm": 0.3})
     save_encoder(Encoder(), path / "encoder.safetensors", {"image_size": 64})
@@ -227,3 +228,16 @@ def test_metrics_are_read_as_json_numbers_only(tmp_path: Path) -> None:
         file.write(json.dumps({"step": 11, "epoch": 2.2, "loss": float("nan"), "note": "text"}) + "\n")
     found = read_run(run)
     assert len(found.curves["loss"].value) == 10 and "note" not in found.curves and found.last("loss") == 0.3
+
+
+def test_pretraining_ends_with_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrain, "write_report", write_report)
+    data, run = tmp_path / "data", tmp_path / "run"
+    data.mkdir()
+    for i in range(12):
+        cv2.imwrite(str(data / f"{i}.png"), bar_image(i / 6 - 1, 15 * i))
+    words = ["pretrain", "sarl", "--data", str(data), "--out", str(run), "--image-size", "32", "--epochs", "2"]
+    assert main([*words, "--batch-size", "4", "--log-every", "1", "--device", "cpu"]) == 0
+    page = Page(run / "report.html")
+    assert {"Which terms steer", "Do the views fit", "Where it looks", "Parts it found", "Images"} <= {*page.headings}
+    assert "Left out" not in page.text and len((run / "images.csv").read_text().splitlines()) == 13

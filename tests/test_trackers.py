@@ -63,10 +63,11 @@ def test_mlflow_gets_everything_in_the_run_folder(tmp_path: Path, monkeypatch: p
         trackers.log(10, {"gradient/global": 2})
         raise KeyboardInterrupt
     assert [name for name, _, _ in calls] == [
-        "set_tracking_uri", "set_experiment", "start_run", "log_params", "log_metrics", "end_run",
+        "set_tracking_uri", "get_experiment_by_name", "set_experiment", "start_run", "log_params", "log_metrics",
+        "end_run",
     ]  # fmt: skip
     assert calls[0][1] == (f"sqlite:///{tmp_path / 'mlflow.db'}",)
-    assert calls[4][1:] == (({"gradient/global": 2.0},), {"step": 10})
+    assert calls[5][1:] == (({"gradient/global": 2.0},), {"step": 10})
 
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])

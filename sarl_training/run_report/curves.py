@@ -35,7 +35,11 @@ WATCHED = (
     Panel("feature_std", "feature std (1: spread, 0: one point)", COLLAPSED_STD),
     Panel("effective_rank", "effective rank of 512", COLLAPSED_RANK),
 )
-SPEED = (Panel("lr", "learning rate"), Panel("images_per_second", "images / s"), Panel("memory_mb", "memory, MB"))
+SPEED = (
+    Panel("lr", "learning rate"),
+    Panel("images_per_second", "images / s"),
+    Panel("memory_peak_mb", "memory peak, MB"),
+)
 
 
 def term_panels(run: RunRecord) -> list[Panel]:
@@ -90,7 +94,7 @@ def draw_gradient_shares(run: RunRecord) -> str:
         labels = [name.removeprefix(GRADIENT) for name in names]
         axes[0].stackplot(run.curves[names[0]].epoch, shares_TN, labels=labels, colors=_cycle(len(names)), alpha=0.85)
         axes[0].set_ylim(0, 1)
-        axes[0].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+        axes[0].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
         axes[0].set_title("share of the gradient that reaches layer 3, by weighted term", fontsize=9, loc="left")
 
     return _svg(1, draw, width=7.5)
@@ -117,7 +121,7 @@ def _scale(axis: Axes, curves: Sequence[Curve], panel: Panel) -> None:
     values = np.concatenate([curve.value for curve in curves])
     if panel.name not in ("lr", SCORE) and values.min() > 0 and values.max() > _LOG_SPAN * values.min():
         axis.set_yscale("log")
-    elif panel.alarm is not None or panel.name in ("lr", "images_per_second", "memory_mb"):
+    elif panel.alarm is not None or panel.name in ("lr", "images_per_second", "memory_peak_mb"):
         axis.set_ylim(bottom=0)
 
 
@@ -130,11 +134,13 @@ def _svg(panels: int, draw: Callable[[Sequence[Axes]], None], width: float = 0.0
     columns = panels if panels <= _PANELS_A_ROW + 1 else _PANELS_A_ROW
     rows = -(-panels // columns)
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width or min(2.9 * columns, 11.6), 2.2 * rows), layout="constrained")
+        figure = Figure(figsize=(width or min(2.9 * columns, 11.6), 2.2 * rows))
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axis in axes[panels:]:
             axis.set_visible(False)
         draw(axes[:panels])
+        wide, high = figure.get_size_inches()
+        figure.subplots_adjust(0.5 / wide, 0.45 / high, 1 - 0.15 / wide, 1 - 0.3 / high, wspace=0.35, hspace=0.55)
         for axis in axes[:panels]:
             axis.set_xlabel(label, fontsize=8)
         buffer = io.StringIO()

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from sarl_training.errors import DataRefused, SarlError
 from sarl_training.methods import METHODS
-from sarl_training.networks import MAP_CHANNELS, load_encoder
+from sarl_training.networks import MAP_CHANNELS, Encoder, load_encoder
 from sarl_training.pretrain_config import recorded_config
 from sarl_training.run_folder import RunFolder
 from sarl_training.run_report import curves, html, pictures
@@ -29,36 +29,35 @@ def encoder_sections(run: RunRecord) -> tuple[list[str], list[str]]:
     if samples is None:
         return [], [f"No {SAMPLES_FILE} in the run folder: no pictures."]
     sections, notes = [], []
-    for draw in (_pairs, _saliency, _parts):
+    for draw in (_pairs, _maps):
         try:
-            sections.append(draw(run, samples))
+            sections += draw(run, samples)
         except SarlError as error:
             notes.append(f"Left out: {error}")
     return sections, notes
 
 
-def _pairs(run: RunRecord, samples: Samples) -> str:
+def _pairs(run: RunRecord, samples: Samples) -> list[str]:
     name = run.config.get("method_name")
     if name not in METHODS:
         raise DataRefused(f"warped pairs: method {name!r} is not known to this version")
     config = recorded_config(RunFolder(run.path), name)
-    plans = METHODS[name](config.method).plan(config.views, config.image_size)
-    png = pictures.draw_warped_pairs(samples, plans, config.seed)
-    return html.section("Do the views fit", _PAIRS_TEXT, html.picture(png, "warped pairs"))
+    with torch.device("meta"):  # its plan is asked for, no network is needed
+        method = METHODS[name](config.method)
+    png = pictures.draw_warped_pairs(samples, method.plan(config.views, config.image_size), config.seed)
+    return [html.section("Do the views fit", _PAIRS_TEXT, html.picture(png, "warped pairs"))]
 
 
-def _saliency(run: RunRecord, samples: Samples) -> str:
+def _maps(run: RunRecord, samples: Samples) -> list[str]:
     encoder, _ = load_encoder(run.path)
-    return html.section(
-        "Where it looks", _SALIENCY_TEXT, html.picture(pictures.draw_saliency(encoder, samples), "saliency")
-    )
+    saliency = html.picture(pictures.draw_saliency(encoder, samples), "saliency")
+    return [html.section("Where it looks", _SALIENCY_TEXT, saliency), _parts(run, encoder, samples)]
 
 
-def _parts(run: RunRecord, samples: Samples) -> str:
+def _parts(run: RunRecord, encoder: Encoder, samples: Samples) -> str:
     prototypes_KC = _prototypes(run)
     if prototypes_KC is None:
         return ""
-    encoder, _ = load_encoder(run.path)
     parts = pictures.draw_parts(encoder, prototypes_KC, samples)
     dead = int((parts.share_K < pictures.DEAD_SHARE).sum())
     count = f"{dead} of {len(parts.share_K)} prototypes are dead (win under {pictures.DEAD_SHARE:.1%} of the cells)."

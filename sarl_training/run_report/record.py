@@ -12,7 +12,7 @@ from sarl_training.errors import DataRefused, UsageError
 from sarl_training.run_folder import RunFolder
 
 NOT_TERMS = frozenset({
-    "step", "epoch", "lr", "images_per_second", "feature_std", "effective_rank", "collapsed", "memory_mb",
+    "step", "epoch", "time", "lr", "images_per_second", "feature_std", "effective_rank", "collapsed", "memory_peak_mb",
 })  # fmt: skip
 GRADIENT = "gradient/"
 PROBE = "probe/"
