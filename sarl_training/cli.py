@@ -20,6 +20,7 @@ VERBS = {
     "simulate": "render contacts of a simulated fingertip with ground truth",
     "ingest": "real frames and labels of a foreign layout, or a rosbag, as a dataset: ingest rosbag ...",
     "pretrain": "pretrain an encoder without labels: pretrain sarl, or a baseline to compare it with",
+    "supervise": "train a ResNet-18 from scratch on labels: the bound for frozen encoders",
     "probe": "measure a frozen encoder with linear probes",
     "export": "fit deployment heads and write one ONNX file for the robot",
     "report": "a training run as a page, or several compared",

@@ -1,0 +1,124 @@
+"""`sarl-train supervise` through the real command line: it learns, chooses on val, resumes exactly and says no."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from tiny_dataset import write_dataset
+
+from sarl_training import supervised_run
+from sarl_training.cli import main
+from sarl_training.networks import load_encoder
+from sarl_training.supervised_run import SupervisedNetwork, SupervisedRun
+from sarl_training.tasks import TASKS
+
+WORDS = ["--image-size", "32", "--batch-size", "12", "--device", "cpu", "--precision", "float32"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("supervise") / "data", {"edge_pose": 60, "material": 45})
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("finished") / "out"
+    assert main(["supervise", "--data", str(data), "--out", str(out), "--epochs", "8", *WORDS]) == 0
+    return out
+
+
+def test_it_learns_both_kinds_of_task(finished):
+    record = json.loads((finished / "supervise.json").read_text())
+    assert record["simulated"] is True and record["commit"] and record["config"]["seed"] == 0
+    pose, material = record["tasks"]["edge_pose"], record["tasks"]["material"]
+    assert set(pose["supervised"]["test"]) >= {"x_mm", "z_mm", "theta_deg", "mean"}
+    assert pose["supervised"]["test"]["x_mm"] < 0.7 * pose["mean"]["test"]["x_mm"]
+    assert material["supervised"]["test"]["top1"] > material["mean"]["test"]["top1"] + 0.2
+    assert pose["count"] == {"train": 36, "val": 12, "test": 12}
+
+
+def test_the_epoch_with_the_least_val_error_is_kept(finished):
+    for task in ("edge_pose", "material"):
+        lines = [json.loads(line) for line in (finished / task / "metrics.jsonl").read_text().splitlines()]
+        errors = [line["val_error"] for line in lines]
+        assert len(errors) == 8
+        chosen = json.loads((finished / task / "result.json").read_text())["chosen"]
+        assert chosen == {"epoch": int(np.argmin(errors)) + 1, "val_error": min(errors)}
+        assert not (finished / task / "checkpoints").exists()
+
+
+def test_probe_reads_the_encoder(finished, data, tmp_path):
+    encoder, metadata = load_encoder(finished / "edge_pose")
+    assert not encoder.training
+    assert (metadata["image_size"], metadata["method"]) == ("32", "supervised on edge_pose")
+    words = ["probe", "--encoder", finished / "edge_pose", "--data", data, "--out", tmp_path, "--tasks", "material"]
+    assert main([str(word) for word in words]) == 0
+
+
+def test_a_resumed_run_is_the_same_run(data, tmp_path, monkeypatch, capsys):
+    """Killed once in each task, one of them before its first checkpoint."""
+    words = ["supervise", "--data", str(data), "--epochs", "2", *WORDS]
+    assert main([*words, "--out", str(tmp_path / "whole")]) == 0
+    epochs = []
+    epoch = SupervisedRun._epoch
+
+    def interrupted(self, log):
+        epochs.append(1)
+        if len(epochs) in (2, 4):
+            raise KeyboardInterrupt
+        return epoch(self, log)
+
+    monkeypatch.setattr(supervised_run, "CHECKPOINT_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(SupervisedRun, "_epoch", interrupted)
+        assert main([*words, "--out", str(tmp_path / "cut")]) == 1
+        assert "--resume" in capsys.readouterr().err.splitlines()[-1]
+        assert main(["supervise", "--out", str(tmp_path / "cut"), "--resume"]) == 1
+    assert main(["supervise", "--out", str(tmp_path / "cut"), "--resume"]) == 0
+    for task in ("edge_pose", "material"):
+        whole, cut = (json.loads((tmp_path / out / task / "result.json").read_text()) for out in ("whole", "cut"))
+        assert whole == cut
+        weights = [load_encoder(tmp_path / out / task)[0].state_dict() for out in ("whole", "cut")]
+        assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_targets_are_standardised_on_train():
+    labels = torch.tensor([[1.0, 10.0, -5.0], [3.0, 30.0, 5.0]])
+    network = SupervisedNetwork(TASKS["edge_pose"], labels, 0)
+    assert network.mean_D.tolist() == [2, 20, 0]
+    assert network.std_D.tolist() == [1, 10, 5]
+    off = labels + torch.tensor([1.0, 10.0, 5.0])
+    assert network.loss(off, labels).item() == pytest.approx(1)
+    assert network.error(off, labels) == pytest.approx(1)
+    constant = network.eval()(torch.zeros(1, 3, 32, 32))
+    assert constant.shape == (1, 3) and constant.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "named"),
+    [
+        (["--views.flip", "0.5"], 2, "labels of edge_pose would be wrong"),
+        (["--views.crop-scale", "0.5", "1"], 2, "crop-scale (0.5, 1.0)"),
+        (["--batch-size", "50"], 2, "more than the 36 train images of edge_pose"),
+        (["--tasks", "smell"], 2, "smell"),
+        (["--image-size", "7"], 2, "--image-size 7"),
+        (["--epochs", "0"], 2, "--epochs 0"),
+        (["--data", "nowhere"], 3, "nowhere"),
+        (["--resume"], 2, "no run to resume"),
+    ],
+)
+def test_bad_words_are_refused_in_one_line_and_nothing_is_written(data, tmp_path, capsys, words, status, named):
+    out = tmp_path / "out"
+    assert main(["supervise", "--data", str(data), "--out", str(out), *WORDS, *words]) == status
+    message = capsys.readouterr().err.strip()
+    assert named in message and "\n" not in message
+    assert not out.exists()
+
+
+def test_a_folder_in_use_and_a_changed_setting_are_refused(finished, data, capsys):
+    words = ["supervise", "--data", str(data), "--out", str(finished), "--epochs", "8", *WORDS]
+    assert main(words) == 2
+    assert "already holds a run" in capsys.readouterr().err
+    assert main(["supervise", "--out", str(finished), "--resume", "--seed", "3"]) == 2
+    assert "seed: 0 recorded, 3 asked for" in capsys.readouterr().err
