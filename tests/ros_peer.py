@@ -110,7 +110,7 @@ class Peer:
     def find(self, topic: str, stamp: tuple[int, int]) -> Any:
         return next((message for message in self.heard[topic] if _stamp(message) == stamp), None)
 
-    def status(self, is_it: Callable[[Any, dict[str, str]], bool], what: str) -> Any:
+    def status(self, is_it: Callable[[Any, dict[str, str]], bool], what: str, deadline_s: float = DEADLINE_S) -> Any:
         """The first diagnostic status from now on for which `is_it(status, values)` holds."""
         self.heard["/diagnostics"].clear()
 
@@ -121,7 +121,7 @@ class Peer:
                         return status
             return None
 
-        return self.spin_until(found, what)
+        return self.spin_until(found, what, deadline_s)
 
     def fault(self, name: str) -> Any:
         """The first diagnostic status from now on that names this fault."""

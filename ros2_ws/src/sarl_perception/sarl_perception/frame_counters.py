@@ -36,7 +36,8 @@ class Answer:
 class Report:
     """One look at the counters: counts since the start, `recent` ones and rates (Hz) of about the last second.
 
-    `answers` are the newest, oldest first; `refusals` the reason -> text of frames refused since the look before.
+    `since_end_s` is since the worker last finished a frame, answered or refused. `answers` are the newest, oldest
+    first; `refusals` the reason -> text of frames refused since the look before.
     """
 
     received: int
@@ -47,6 +48,7 @@ class Report:
     output_hz: float
     since_input_s: float
     since_output_s: float
+    since_end_s: float
     answers: list[Answer]
     refusals: dict[str, str]
     frame_bytes: int
@@ -81,7 +83,7 @@ class FrameCounters:
         self._counts = dict.fromkeys(("received", "lost", *OUTCOMES), 0)
         self._answers: deque[Answer] = deque(maxlen=RECENT)
         self._refusals: dict[str, str] = {}
-        self._last_input_s = self._last_output_s = now_s
+        self._last_input_s = self._last_output_s = self._last_end_s = now_s
         self._frame_bytes = 0
         self._looks = deque([(now_s, dict(self._counts))])
 
@@ -102,9 +104,10 @@ class FrameCounters:
         with self._lock:
             self._counts[outcome] += 1
 
-    def refuse(self, outcome: str, reason: str, text: str) -> None:
+    def refuse(self, outcome: str, reason: str, text: str, now_s: float) -> None:
         """A frame got no answer: count it and note why."""
         with self._lock:
+            self._last_end_s = now_s
             self._counts[outcome] += 1
             self._refusals[reason] = text
 
@@ -113,7 +116,7 @@ class FrameCounters:
         with self._lock:
             self._counts["answered"] += 1
             self._answers.append(answer)
-            self._last_output_s = now_s
+            self._last_output_s = self._last_end_s = now_s
 
     def report(self, now_s: float) -> Report:
         """What there is to say now."""
@@ -124,7 +127,7 @@ class FrameCounters:
             while len(self._looks) > 2 and self._looks[1][0] <= now_s - WINDOW_S:
                 self._looks.popleft()
             then_s, before = self._looks[0]
-            since_input_s, since_output_s = now_s - self._last_input_s, now_s - self._last_output_s
+            lasts_s = (self._last_input_s, self._last_output_s, self._last_end_s)
             frame_bytes = self._frame_bytes
         recent = {name: counts[name] - before[name] for name in counts}
         elapsed_s = max(now_s - then_s, 1e-9)
@@ -135,8 +138,9 @@ class FrameCounters:
             recent=recent,
             input_hz=recent["received"] / elapsed_s,
             output_hz=recent["answered"] / elapsed_s,
-            since_input_s=since_input_s,
-            since_output_s=since_output_s,
+            since_input_s=now_s - lasts_s[0],
+            since_output_s=now_s - lasts_s[1],
+            since_end_s=now_s - lasts_s[2],
             answers=answers,
             refusals=refusals,
             frame_bytes=frame_bytes,

@@ -49,15 +49,15 @@ class FramePipeline:
         try:
             self._answer(message, arrived_s, self.settings)
         except ImageRefused as error:
-            self.counters.refuse("rejected", error.reason, f"image refused: {error}")
+            self._refuse("rejected", error.reason, f"image refused: {error}")
         except ValueError as error:
-            self.counters.refuse("rejected", "region", f"image refused: {error}")
+            self._refuse("rejected", "region", f"image refused: {error}")
         except InferenceFailed as error:
-            self.counters.refuse("failed", "inference_failed", f"no estimate: {error}")
+            self._refuse("failed", "inference_failed", f"no estimate: {error}")
         except Exception as error:  # the last line of defence: one frame must not end the worker
             if self.is_running():  # else ROS is shutting down under us
                 name = type(error).__name__
-                self.counters.refuse("failed", name, f"unexpected {name}: {error}")
+                self._refuse("failed", name, f"unexpected {name}: {error}")
 
     def _answer(self, message: Any, arrived_s: float, settings: Settings) -> None:
         stamp = message.header.stamp
@@ -139,8 +139,11 @@ class FramePipeline:
                 f"image stamp is {-age_s:.3f} s in the future; {allowed}: check the camera's clock (NTP, PTP), or"
                 " use_sim_time for bags"
             )
-        self.counters.refuse("stale", reason, text)
+        self._refuse("stale", reason, text)
         return True
+
+    def _refuse(self, outcome: str, reason: str, text: str) -> None:
+        self.counters.refuse(outcome, reason, text, time.perf_counter())
 
     def _age_s(self, stamp: TimeMessage) -> float:
         return (self.clock.now() - Time.from_msg(stamp, clock_type=self.clock.clock_type)).nanoseconds * 1e-9

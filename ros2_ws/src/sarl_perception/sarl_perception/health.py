@@ -45,7 +45,7 @@ def judge(situation: Situation) -> Iterator[Fault]:
     for reason, text in report.refusals.items():
         yield Fault(reason, Level.ERROR if is_mute else Level.WARN, text, HOLD_S)
     yield from _overload(report)
-    if is_mute and not is_silent and not report.refusals:
+    if report.since_end_s >= limit_s and not is_silent:
         yield Fault(
             "inference",
             Level.ERROR,

@@ -40,9 +40,11 @@ def test_rates_are_of_the_last_second_however_often_one_looks() -> None:
 
 def test_a_refusal_is_reported_once() -> None:
     counters = FrameCounters(0.0)
-    counters.refuse("rejected", "encoding", "a")
-    counters.refuse("rejected", "encoding", "b")
-    assert counters.report(1.0).refusals == {"encoding": "b"}
+    counters.refuse("rejected", "encoding", "a", 0.5)
+    counters.refuse("rejected", "encoding", "b", 0.6)
+    report = counters.report(1.0)
+    assert report.refusals == {"encoding": "b"}
+    assert (report.since_end_s, report.since_output_s) == (0.4, 1.0)
     assert counters.report(1.1).refusals == {}
     assert counters.report(1.2).outcomes["rejected"] == 2
 

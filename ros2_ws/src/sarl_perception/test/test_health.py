@@ -33,7 +33,7 @@ def situation(
         counters.count("dropped")
     counters.lose(lost)
     if refused:
-        counters.refuse("rejected", "encoding", refused)
+        counters.refuse("rejected", "encoding", refused, 1.0 - silent_s)
     found = Situation(counters.report(1.0), "/image_raw", 1.0, "", False, 0.5)
     return replace(found, **fields)
 

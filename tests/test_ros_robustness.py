@@ -1,0 +1,253 @@
+"""What a node on a robot must survive: malformed messages by the thousand, life cycles, overload, its neighbours."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import robot_side
+
+pytest.importorskip("rclpy", reason=robot_side.NOT_BUILT)
+pytest.importorskip("sarl_msgs.msg", reason=robot_side.NOT_BUILT)
+
+from lifecycle_msgs.msg import Transition
+from rcl_interfaces.srv import GetParameters, ListParameters
+from rclpy.clock import Clock
+from ros_camera import camera
+from ros_peer import NODE, TOPICS, Peer, parameters, running
+from sarl_perception.estimator import TactileEstimator
+from sarl_perception.frame_counters import OUTCOMES, FrameCounters
+from sarl_perception.frame_pipeline import FramePipeline
+from sarl_perception.parameters import Settings, read_defaults
+from sensor_msgs.msg import Image
+from tiny_model import write_model
+
+pytestmark = pytest.mark.ros
+BLACK = np.zeros((48, 64, 3), np.uint8)
+BYTES_PER_PIXEL = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "mono8": 1, "mono16": 2, "bayer_rggb8": 1, "yuv422": 2, "uyvy": 2}
+CYCLE = (
+    Transition.TRANSITION_DEACTIVATE,
+    Transition.TRANSITION_CLEANUP,
+    Transition.TRANSITION_CONFIGURE,
+    Transition.TRANSITION_ACTIVATE,
+)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "tiny.onnx")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def peer(ros_domain: None) -> Iterator[Peer]:
+    peer = Peer()
+    yield peer
+    peer.close()
+
+
+def fuzzed(rng: np.random.Generator) -> tuple[dict[str, Any], bool]:
+    """Fields of an image, mostly malformed, and whether they are well formed, judged without the code under test."""
+    encodings = [*BYTES_PER_PIXEL, "nv12", "32FC1", "", "\N{SNOWMAN}", "rgb8 "]
+    encoding = str(rng.choice(encodings, p=[0.09] * 8 + [0.28 / 5] * 5))
+    height, width = (
+        int(rng.choice([0, 1, 2, 3, 8, 17, 2**31], p=[0.04, 0.06, 0.2, 0.2, 0.3, 0.18, 0.02])) for _ in "hw"
+    )
+    row = width * BYTES_PER_PIXEL.get(encoding, 1)
+    step = min(max(0, row + int(rng.choice([-1, 0, 0, 0, 0, 7]))), 2**32 - 1)
+    size = min(step * height, 4000) + int(rng.choice([-9, -1, 0, 0, 0, 5]))
+    fields = {
+        "height": height,
+        "width": width,
+        "encoding": encoding,
+        "step": step,
+        "is_bigendian": int(rng.integers(0, 256)),
+        "data": rng.bytes(max(0, size)),
+    }
+    if encoding == "nv12":
+        needed = step * height + step * (height // 2 - 1) + width
+        return fields, min(height, width) > 0 == height % 2 == width % 2 and step >= width and size >= needed
+    is_known = encoding in BYTES_PER_PIXEL and not (encoding in ("yuv422", "uyvy") and width % 2)
+    return fields, is_known and min(height, width) > 0 and step >= row and size >= step * (height - 1) + row
+
+
+class Collector:
+    """Stands for the topics: collects what would be published."""
+
+    overlay_is_wanted = False
+    needs_contact = False
+
+    def __init__(self, output: Any) -> None:
+        self.output = output
+        self.stamps: list[int] = []
+
+    def __iter__(self) -> Iterator[Collector]:
+        yield self
+
+    def publish(self, reading: Any) -> None:
+        self.stamps.append(reading.header.stamp.sec)
+
+
+def test_ten_thousand_fuzzed_images_through_the_message_path(model: Path) -> None:
+    estimator = TactileEstimator(model)
+    estimator.warm_up()
+    outputs, counters = Collector(estimator.contract.outputs["force"]), FrameCounters(0.0)
+    pipeline = FramePipeline(
+        settings=Settings(**{**read_defaults(), "max_age": 0.0}),
+        estimator=estimator,
+        outputs=outputs,
+        clock=Clock(),
+        counters=counters,
+        convert_other=None,
+        is_running=lambda: True,
+    )
+    rng = np.random.default_rng(7)
+    well_formed = set()
+    for number in range(10_000):
+        fields, is_good = fuzzed(rng)
+        message = Image(**fields)
+        message.header.stamp.sec = number
+        if is_good:
+            well_formed.add(number)
+        pipeline.answer((message, time.perf_counter()))
+    report = counters.report(1.0)
+    assert set(outputs.stamps) <= well_formed, "published from a malformed message"
+    assert set(outputs.stamps) == well_formed, "a well-formed message was refused"
+    assert 1000 < len(well_formed) < 9000
+    assert report.outcomes == {
+        "answered": len(well_formed),
+        "rejected": 10_000 - len(well_formed),
+        "dropped": 0,
+        "stale": 0,
+        "failed": 0,
+    }
+
+
+def send_fuzzed(peer: Peer, count: int, pause_s: float) -> None:
+    rng = np.random.default_rng(8)
+    malformed = set()
+    for _ in range(count):
+        fields, is_good = fuzzed(rng)
+        stamp = peer.send(BLACK, **fields)
+        if not is_good:
+            malformed.add(stamp)
+        peer.spin_for(pause_s)
+        for topic in TOPICS:
+            heard = {(message.header.stamp.sec, message.header.stamp.nanosec) for message in peer.heard[topic]}
+            assert not heard & malformed, topic
+            peer.heard[topic].clear()
+    assert malformed
+
+    def adds_up(_: object, values: dict[str, str]) -> bool:
+        received = int(values["received"])
+        return received > 0.9 * count and sum(int(values[name]) for name in OUTCOMES) == received
+
+    peer.status(adds_up, "counts add up")
+    peer.answer("edge_pose", peer.send(BLACK))
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_fuzzed_images_over_dds(peer: Peer, model: Path, log: Path, count: int) -> None:
+    with running(NODE, log, *parameters(model=model)):
+        peer.connect()
+        send_fuzzed(peer, count, 0.002)
+    assert "Traceback" not in log.read_text() and "unexpected" not in log.read_text()
+
+
+def test_two_sensors_do_not_hear_each_other(ros_domain: None, tmp_path: Path) -> None:
+    left, right = Peer("left"), Peer("right")
+    models = [
+        write_model(tmp_path / f"{name}.onnx", values={"force": [0.0, 0.0, newton]})
+        for name, newton in (("left", -1.0), ("right", -2.0))
+    ]
+    with (
+        running(NODE, tmp_path / "left.log", *parameters(model=models[0]), "-r", "__ns:=/left"),
+        running(NODE, tmp_path / "right.log", *parameters(model=models[1]), "-r", "__ns:=/right"),
+    ):
+        left.connect()
+        right.connect()
+        sent = {(peer, peer.send(BLACK)) for _ in range(30) for peer in (left, right) if peer.spin_for(0.02) is None}
+        for peer, newton in ((left, -1.0), (right, -2.0)):
+            own = {stamp for sender, stamp in sent if sender is peer}
+            peer.spin_until(lambda peer=peer: len(peer.heard["force"]) >= 20, "answers")
+            for message in peer.heard["force"]:
+                assert message.wrench.force.z == newton
+                assert (message.header.stamp.sec, message.header.stamp.nanosec) in own
+        names = {status.name for array in left.heard["/diagnostics"] for status in array.status}
+        assert names == {f"/{side}/perception_node: tactile perception" for side in ("left", "right")}
+    left.close()
+    right.close()
+
+
+def footprint(pid: int) -> dict[str, int]:
+    """Threads, open files and resident memory (kB) of a process."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return {
+        "threads": int(status["Threads"]),
+        "files": len(os.listdir(f"/proc/{pid}/fd")),
+        "kB": int(status["VmRSS"].split()[0]),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_fifty_life_cycles_leak_nothing(peer: Peer, model: Path, log: Path) -> None:
+    def values() -> list[Any]:
+        names = peer.call(ListParameters, "perception_node/list_parameters", ListParameters.Request()).result.names
+        return peer.call(GetParameters, "perception_node/get_parameters", GetParameters.Request(names=names)).values
+
+    def cycle(times: int) -> dict[str, int]:
+        for transition in CYCLE * times:
+            assert peer.change(transition)
+        peer.connect()
+        return footprint(process.pid)
+
+    with running(NODE, log, *parameters(model=model, contact_on=0.7)) as process:
+        peer.connect()
+        before = values()
+        first, last = cycle(10), cycle(50)
+        assert (last["threads"], last["files"]) == (first["threads"], first["files"])
+        assert last["kB"] - first["kB"] < 5000
+        assert values() == before
+
+
+@pytest.mark.slow
+def test_overload_never_ages_the_answers(peer: Peer, tmp_path: Path, log: Path) -> None:
+    """120 Hz and a model ten times slower: every answer is younger than two inferences."""
+    model = write_model(tmp_path / "slow.onnx", slowness=1)
+    peer.node.destroy_publisher(peer.camera)
+    with running(NODE, log, *parameters(model=model, threads=1)), camera(rate=120):
+        status = peer.status(lambda _, values: int(values["answered"]) > 300, "300 answers", 120)
+    values = {item.key: item.value for item in status.values}
+    assert float(values["latency_ms_p99"]) < 2 * float(values["inference_ms_p50"])
+    assert int(values["dropped"]) > int(values["answered"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_memory_does_not_grow_in_ten_minutes(peer: Peer, tmp_path: Path, log: Path) -> None:
+    model = write_model(tmp_path / "slow.onnx", slowness=1)
+    peer.node.destroy_publisher(peer.camera)
+    with running(NODE, log, *parameters(model=model, threads=1)) as process, camera(rate=120, width=640, height=480):
+        peer.spin_for(60)
+        minutes, megabytes = [], []
+        for minute in np.arange(0, 10, 0.25):
+            minutes.append(minute)
+            megabytes.append(footprint(process.pid)["kB"] / 1000)
+            for messages in peer.heard.values():
+                messages.clear()
+            peer.spin_for(15)
+        assert peer.heard["contact"]
+    slope = float(np.polyfit(minutes, megabytes, 1)[0])
+    print(f"resident memory {megabytes[0]:.1f} to {megabytes[-1]:.1f} MB, {slope:.3f} MB/min")
+    assert slope <= 1.0

@@ -1,0 +1,171 @@
+"""Services and parameters of the running node: live during inference, checked, and without loss of the old model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import robot_side
+
+pytest.importorskip("rclpy", reason=robot_side.NOT_BUILT)
+pytest.importorskip("sarl_msgs.msg", reason=robot_side.NOT_BUILT)
+
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import GetState
+from ros_camera import camera
+from ros_peer import NODE, TOPICS, Peer, parameters, running
+from std_srvs.srv import SetBool, Trigger
+from tiny_model import write_model
+
+pytestmark = pytest.mark.ros
+BLACK = np.zeros((48, 64, 3), np.uint8)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "tiny.onnx")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def peer(ros_domain: None) -> Iterator[Peer]:
+    peer = Peer()
+    yield peer
+    peer.close()
+
+
+def enable(peer: Peer, value: bool) -> SetBool.Response:
+    return peer.call(SetBool, "perception_node/enable", SetBool.Request(data=value))
+
+
+def reload(peer: Peer) -> Trigger.Response:
+    return peer.call(Trigger, "perception_node/reload_model", Trigger.Request())
+
+
+def test_enable_stops_and_starts_the_answers(peer: Peer, model: Path, log: Path) -> None:
+    with running(NODE, log, *parameters(model=model)):
+        peer.connect()
+        assert enable(peer, False).success
+        peer.spin_until(lambda: not peer.camera.get_subscription_count(), "the camera is let go")
+        peer.status(lambda _, values: values["state"] == "disabled" and values["outputs"] == "stale", "disabled")
+        answer = enable(peer, True)
+        assert answer.success and "active" in answer.message
+        peer.connect()
+        assert not peer.set(enabled=False)
+        assert peer.change(Transition.TRANSITION_DEACTIVATE)
+        assert "inactive" in enable(peer, True).message
+        assert peer.change(Transition.TRANSITION_ACTIVATE)
+        peer.connect()
+
+
+def test_a_new_model_is_taken_and_a_bad_one_is_not(peer: Peer, model: Path, tmp_path: Path, log: Path) -> None:
+    with running(NODE, log, *parameters(model=model)):
+        peer.connect()
+        write_model(model, values={"edge_pose": [0.004, 0.005, 0.0]})
+        assert reload(peer).success
+        assert peer.answer("edge_pose", peer.send(BLACK)).pose.position.x == pytest.approx(0.004)
+
+        broken = tmp_path / "broken.onnx"
+        broken.write_bytes(model.read_bytes()[:200])
+        assert not peer.set(model=str(broken))
+        answer = reload(peer)
+        assert not answer.success and str(broken) in answer.message and f"{model} stays in use" in answer.message
+        assert str(broken) in peer.fault("reload").message
+        assert peer.answer("edge_pose", peer.send(BLACK)).pose.position.x == pytest.approx(0.004)
+
+        other = write_model(tmp_path / "force.onnx", outputs=["force", "contact_probability"])
+        assert not peer.set(model=str(other))
+        assert reload(peer).success
+        peer.answer("force", peer.send(BLACK))
+        peer.spin_until(lambda: not peer.node.count_publishers("edge_pose"), "the topics are those of the new model")
+        status = peer.status(lambda _, values: "reload" not in values["faults"], "the refusal is over")
+        assert {item.key: item.value for item in status.values}["model"] == str(other)
+
+
+def test_reload_before_configure_says_what_to_do(peer: Peer, model: Path, log: Path) -> None:
+    with running(NODE, log, *parameters(model=model, autostart=False)):
+        answer = reload(peer)
+        assert not answer.success and "configure" in answer.message
+
+
+def test_services_and_transitions_are_live_during_inference(peer: Peer, tmp_path: Path, log: Path) -> None:
+    """Ten service calls take less time than ten inferences would; nothing is published after deactivation."""
+    model = write_model(tmp_path / "slow.onnx", slowness=6)
+    peer.node.destroy_publisher(peer.camera)
+    with running(NODE, log, *parameters(model=model, threads=1)), camera(rate=60):
+        peer.spin_until(lambda: peer.heard["contact"], "answers")
+        before = len(peer.heard["contact"])
+        for _ in range(10):
+            state = peer.call(GetState, "perception_node/get_state", GetState.Request()).current_state
+            assert state.id == State.PRIMARY_STATE_ACTIVE
+        assert not peer.set(max_age=0.0)
+        assert len(peer.heard["contact"]) - before < 10
+        assert reload(peer).success
+        assert peer.change(Transition.TRANSITION_DEACTIVATE)
+        peer.spin_for(0.2)
+        for messages in peer.heard.values():
+            messages.clear()
+        peer.spin_for(1.0)
+        assert not any(peer.heard[topic] for topic in TOPICS)
+
+
+def test_parameters_change_at_run_time_where_that_is_safe(peer: Peer, model: Path, log: Path) -> None:
+    with running(NODE, log, *parameters(model=model)):
+        peer.connect()
+        assert not peer.set(contact_on=0.95)
+        stamp = peer.send(BLACK)
+        peer.answer("force", stamp)
+        peer.spin_for(0.3)
+        assert peer.find("edge_pose", stamp), "0.9 is below contact_on, and not below contact_off: hysteresis"
+        assert not peer.set(contact_off=0.92)
+        stamp = peer.send(BLACK)
+        assert peer.answer("contact", stamp).in_contact is False
+        peer.spin_for(0.3)
+        assert not peer.find("edge_pose", stamp)
+        assert not peer.set(contact_gate=False, frame_id="other")
+        assert peer.answer("edge_pose", peer.send(BLACK)).header.frame_id == "other"
+        assert not peer.set(max_age=0.5)
+        old = peer.send(BLACK, age_s=2.0)
+        peer.fault("old")
+        assert not peer.find("edge_pose", old)
+        assert not peer.set(max_age=0.0)
+        assert peer.answer("edge_pose", peer.send(BLACK, age_s=2.0))
+
+
+def test_mirrors_and_regions_change_what_the_model_sees(peer: Peer, model: Path, log: Path) -> None:
+    """The tiny model's x grows by 1 mm with the brightness of the region."""
+    half = BLACK.copy()
+    half[:, 32:] = 255
+
+    def x_mm() -> float:
+        position = peer.answer("edge_pose", peer.send(half)).pose.position
+        return 1e3 * float(np.hypot(position.x, position.y))
+
+    with running(NODE, log, *parameters(model=model)):
+        peer.connect()
+        assert not peer.set(region=[0, 0, 30, 30])
+        assert x_mm() == pytest.approx(1)
+        assert not peer.set(mirror_horizontal=True)
+        assert x_mm() == pytest.approx(2)
+        assert not peer.set(region=[34, 0, 30, 30], mirror_vertical=True)
+        assert x_mm() == pytest.approx(1)
+
+
+def test_what_is_not_safe_is_refused_with_the_reason(peer: Peer, model: Path, log: Path) -> None:
+    with running(NODE, log, *parameters(model=model)):
+        peer.connect()
+        for name, value in {"reliability": "reliable", "threads": 1, "sensor": "tactip"}.items():
+            reason = peer.set(**{name: value})
+            assert name in reason and "cleanup" in reason
+        assert "contact_on" in peer.set(contact_on=0.3, contact_off=0.5)
+        assert "read-only" in peer.set(autostart=False)
+        assert not peer.set(contact_on=0.3, contact_off=0.2)
+        peer.answer("edge_pose", peer.send(BLACK))
+        assert peer.change(Transition.TRANSITION_DEACTIVATE) and peer.change(Transition.TRANSITION_CLEANUP)
+        assert not peer.set(threads=1)
