@@ -13,7 +13,8 @@ from sarl_training.cli import main
 from sarl_training.dataset import Dataset
 from sarl_training.simulate import SimulateConfig, render_samples
 from sarl_training.simulation.sensors import SENSORS
-from sarl_training.tasks import TASKS
+from sarl_training.task_tables import known_tasks
+from sarl_training.tasks import TASKS, TRANSFER_SETS
 
 CPU = torch.device("cpu")
 SMALL = ["--suite", "smoke", "--tasks", "force", "contact", "--image-size", "64", "--device", "cpu"]
@@ -85,6 +86,7 @@ def test_an_interrupted_dataset_is_finished_by_resume(tmp_path, monkeypatch, dat
     ("words", "named"),
     [
         (["--sensors", "digit"], "digit"),
+        (["--suite", "transfer_smoke", "--tasks", "shape"], "shape"),
         (["--tasks", "juggling"], "juggling"),
         (["--image-size", "7"], "--image-size 7"),
         (["--suite", "huge"], "huge"),
@@ -103,3 +105,19 @@ def test_an_existing_folder_is_never_overwritten(tmp_path, capsys):
     (tmp_path / "data").mkdir()
     assert main(["simulate", "--out", str(tmp_path / "data"), *SMALL]) == 2
     assert "already exists" in capsys.readouterr().err
+
+
+def test_a_transfer_suite_is_four_declared_sets_on_stand_in_sensors(tmp_path):
+    out = tmp_path / "data"
+    assert main(["simulate", "--out", str(out), "--suite", "transfer_smoke", "--image-size", "48"]) == 0
+    dataset = Dataset.open(out)
+    classes = {}
+    for task in dataset.tasks():
+        for sensor in dataset.sensors(task):
+            table = dataset.table(task, sensor, ("label",))
+            classes[sensor] = len(table.class_names)
+            assert set(table.columns["label"]) == set(range(classes[sensor]))
+            assert (table.split == "train").mean() == pytest.approx(0.6, abs=0.05)
+            assert (table.split == "test").mean() == pytest.approx(0.2, abs=0.05)
+    assert classes == {"magictac_t": 10, "magictac_d": 10, "gelsight": 9, "pnutac": 11}
+    assert set(known_tasks(dataset)) > set(TRANSFER_SETS)

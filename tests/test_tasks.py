@@ -8,20 +8,21 @@ import pytest
 
 from sarl_training.simulate import SUITES, split_names
 from sarl_training.simulation.contact import sample_generator
-from sarl_training.tasks import TASKS
+from sarl_training.tasks import TASKS, TRANSFER_SETS
 
+ALL = TASKS | TRANSFER_SETS
 FORCE = np.array([0.1, -0.2, -0.5])
 
 
 def drawn(name: str, count: int):
-    task = TASKS[name]
+    task = ALL[name]
     contacts = [task.draw(sample_generator(0, name, index), index) for index in range(count)]
     return contacts, [task.labels(contact, FORCE) for contact in contacts]
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", ALL)
 def test_labels_have_the_declared_columns_and_a_draw_repeats(name):
-    task = TASKS[name]
+    task = ALL[name]
     contacts, labels = drawn(name, 4)
     assert contacts == drawn(name, 4)[0], "same seed, same contact"
     assert contacts[0] != contacts[3]

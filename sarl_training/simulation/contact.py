@@ -6,6 +6,7 @@ batch size or the device. Rendering is a deterministic function of these rows.
 
 from __future__ import annotations
 
+import copy
 import math
 import zlib
 from collections.abc import Sequence
@@ -92,6 +93,12 @@ class Columns:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)
+
+    def replaced(self, **columns: torch.Tensor) -> Columns:
+        """The same rows with other values in these columns."""
+        other = copy.copy(self)
+        vars(other).update(columns)
+        return other
 
 
 def sample_generator(seed: int, *path: str | int) -> np.random.Generator:

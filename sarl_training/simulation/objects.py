@@ -14,6 +14,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from sarl_training.simulation.planar import box, disc, polygon, ring
+from sarl_training.simulation.tools import TOOL_OUTLINES, fluted_tool
+
 FEATURE_MM = 2.5  # height of a shape above its base plate
 BASE_HALF_MM = 8.0
 NOTHING_MM = -10.0  # far below the sensor: no object there
@@ -21,33 +24,16 @@ NOTHING_MM = -10.0  # far below the sensor: no object there
 HeightFunction = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
 
-def _disc(x: Tensor, y: Tensor, radius: float | Tensor) -> Tensor:
-    return torch.hypot(x, y) - radius
-
-
-def _box(x: Tensor, y: Tensor, half_x: float | Tensor, half_y: float | Tensor) -> Tensor:
-    return torch.maximum(x.abs() - half_x, y.abs() - half_y)
-
-
-def _ring(x: Tensor, y: Tensor, radius: float, half_width: float) -> Tensor:
-    return _disc(x, y, radius).abs() - half_width
-
-
-def _polygon(x: Tensor, y: Tensor, sides: int, apothem: float) -> Tensor:
-    angles = [2 * math.pi * k / sides for k in range(sides)]
-    return torch.stack([x * math.cos(a) + y * math.sin(a) for a in angles]).amax(0) - apothem
-
-
 def _pacman(x: Tensor, y: Tensor) -> Tensor:
-    return torch.maximum(_disc(x, y, 5.0), -torch.maximum(y.abs() - x * math.tan(0.6), -x))
+    return torch.maximum(disc(x, y, 5.0), -torch.maximum(y.abs() - x * math.tan(0.6), -x))
 
 
 def _lines(x: Tensor, y: Tensor, offsets: tuple[float, ...]) -> Tensor:
-    return torch.stack([_box(x - o, y, 0.8, 6.5) for o in offsets]).amin(0)
+    return torch.stack([box(x - o, y, 0.8, 6.5) for o in offsets]).amin(0)
 
 
 def _dots(x: Tensor, y: Tensor) -> Tensor:
-    return torch.stack([_disc(x - a, y - b, 1.1) for a in (-3.5, 0.0, 3.5) for b in (-3.5, 0.0, 3.5)]).amin(0)
+    return torch.stack([disc(x - a, y - b, 1.1) for a in (-3.5, 0.0, 3.5) for b in (-3.5, 0.0, 3.5)]).amin(0)
 
 
 def _raised(distance: Tensor, ramp: float, height: float = FEATURE_MM) -> Tensor:
@@ -74,19 +60,19 @@ def _random_relief(x: Tensor, y: Tensor) -> Tensor:
 
 # Vertical-walled shapes by their signed distance (mm, negative inside).
 _OUTLINES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "edge_bar": lambda x, y: _box(x, y, 1.0, 8.0),
+    "edge_bar": lambda x, y: box(x, y, 1.0, 8.0),
     "pacman": _pacman,
-    "dot": lambda x, y: _disc(x, y, 1.5),
-    "cylinder": lambda x, y: _disc(x, y, 4.0),
-    "hollow_cylinder": lambda x, y: _ring(x, y, 4.0, 1.5),
-    "ring": lambda x, y: _ring(x, y, 5.0, 0.6),
-    "moon": lambda x, y: torch.maximum(_disc(x, y, 5.0), -_disc(x - 2.5, y, 4.2)),
-    "dot_in": lambda x, y: torch.maximum(_box(x, y, 6.0, 6.0), -_disc(x, y, 1.5)),
-    "cross_lines": lambda x, y: torch.minimum(_box(x, y, 0.8, 6.5), _box(x, y, 6.5, 0.8)),
+    "dot": lambda x, y: disc(x, y, 1.5),
+    "cylinder": lambda x, y: disc(x, y, 4.0),
+    "hollow_cylinder": lambda x, y: ring(x, y, 4.0, 1.5),
+    "ring": lambda x, y: ring(x, y, 5.0, 0.6),
+    "moon": lambda x, y: torch.maximum(disc(x, y, 5.0), -disc(x - 2.5, y, 4.2)),
+    "dot_in": lambda x, y: torch.maximum(box(x, y, 6.0, 6.0), -disc(x, y, 1.5)),
+    "cross_lines": lambda x, y: torch.minimum(box(x, y, 0.8, 6.5), box(x, y, 6.5, 0.8)),
     "parallel_lines": lambda x, y: _lines(x, y, (-3.5, 0.0, 3.5)),
-    "cuboid": lambda x, y: _box(x, y, 3.0, 4.5),
-    "hexagon": lambda x, y: _polygon(x, y, 6, 4.0),
-    "triangle": lambda x, y: _polygon(x, y, 3, 2.6),
+    "cuboid": lambda x, y: box(x, y, 3.0, 4.5),
+    "hexagon": lambda x, y: polygon(x, y, 6, 4.0),
+    "triangle": lambda x, y: polygon(x, y, 3, 2.6),
 }
 
 # Smoothly curved shapes by their height.
@@ -106,7 +92,7 @@ SHAPE_NAMES = tuple(sorted((*_OUTLINES, *_RELIEFS)))
 
 def _on_base(feature: Tensor, x: Tensor, y: Tensor, ramp: float) -> Tensor:
     """A feature on its 16 x 16 mm base plate; nothing beyond the plate."""
-    plate = _box(x, y, BASE_HALF_MM, BASE_HALF_MM)
+    plate = box(x, y, BASE_HALF_MM, BASE_HALF_MM)
     return feature.clamp_min(-FEATURE_MM) + (NOTHING_MM + FEATURE_MM) * (plate / ramp + 0.5).clamp(0, 1)
 
 
@@ -121,7 +107,7 @@ def _relief_object(relief: Callable[[Tensor, Tensor], Tensor]) -> HeightFunction
 def _block(x: Tensor, y: Tensor, size: Tensor, ramp: float) -> Tensor:
     """Block of width size[0] and length size[1]; its straight edge is the line x = 0, the material is at x < 0."""
     width, length = size[:, 0, None], size[:, 1, None]
-    return _raised(_box(x + width / 2, y, width / 2, length / 2), ramp, -NOTHING_MM)
+    return _raised(box(x + width / 2, y, width / 2, length / 2), ramp, -NOTHING_MM)
 
 
 def _ball_tip(x: Tensor, y: Tensor, size: Tensor, ramp: float) -> Tensor:
@@ -133,7 +119,7 @@ def _ball_tip(x: Tensor, y: Tensor, size: Tensor, ramp: float) -> Tensor:
 def _plate(x: Tensor, y: Tensor, size: Tensor, ramp: float) -> Tensor:
     """Flat square plate of half width size[0]; textures are added to it at image resolution."""
     half = size[:, 0, None]
-    return _raised(_box(x, y, half, half), ramp, -NOTHING_MM)
+    return _raised(box(x, y, half, half), ramp, -NOTHING_MM)
 
 
 def _nothing(x: Tensor, y: Tensor, size: Tensor, ramp: float) -> Tensor:
@@ -143,6 +129,8 @@ def _nothing(x: Tensor, y: Tensor, size: Tensor, ramp: float) -> Tensor:
 OBJECTS: dict[str, HeightFunction] = {
     **{name: _outline_object(outline) for name, outline in _OUTLINES.items()},
     **{name: _relief_object(relief) for name, relief in _RELIEFS.items()},
+    **{name: _outline_object(outline) for name, outline in TOOL_OUTLINES.items()},
+    "fluted_tool": lambda x, y, size, ramp: fluted_tool(x, y, size, NOTHING_MM),
     "block": _block,
     "ball_tip": _ball_tip,
     "plate": _plate,

@@ -47,15 +47,16 @@ def surface_height(x: Tensor, y: Tensor, contact: Columns, ramp: float, texture_
     return height + contact.tilt[:, 0, None] * a + contact.tilt[:, 1, None] * b
 
 
-def solve_press(contact: Columns, unit: Columns) -> Press:
-    """Solve B contacts on the skin grid."""
+def solve_press(contact: Columns, unit: Columns, tip: skin.Skin = skin.TIP) -> Press:
+    """Solve B contacts on the grid of a skin."""
     x, y = skin.grid_mm(contact.depth_mm.device)
-    tension, bed = skin.TENSION_N_PER_MM * unit.tension_scale, skin.BED_N_PER_MM3 * unit.bed_scale
+    tension = skin.TENSION_N_PER_MM * tip.tension * unit.tension_scale
+    bed = skin.BED_N_PER_MM3 * tip.bed * unit.bed_scale
     share = ((contact.texture_pitch_mm[:, None] - _COARSEST_TEXTURE_MM) / 0.6).clamp(0, 1)
     height = surface_height(x.reshape(-1), y.reshape(-1), contact, skin.CELL_MM, share)
     compliance = contact.stiffness_N_per_mm3 / (contact.stiffness_N_per_mm3 + bed)
     face_depth = torch.where(contact.depth_mm > 0, compliance, 1.0) * contact.depth_mm
-    overlap = face_depth[:, None] + height - skin.dome_sag(x * x + y * y).reshape(-1)
+    overlap = face_depth[:, None] + height - tip.sag(x * x + y * y).reshape(-1)
     u, pressure = skin.solve_contact(overlap.reshape(-1, *x.shape), tension, bed)
 
     arm_x, arm_y = x - contact.x_mm[:, None, None], y - contact.y_mm[:, None, None]

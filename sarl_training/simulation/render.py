@@ -1,4 +1,4 @@
-"""The whole chain for rows of latents: solve each contact once, render it to every sensor asked for."""
+"""The whole chain for rows of latents: solve each contact once per skin, render it to every sensor asked for."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ def render_contacts(
     size: int,
     device: torch.device,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Images by sensor name, uint8 RGB [B, size, size, 3], and the force on the sensor [B, 3] in N."""
+    """Images by sensor name, uint8 RGB [B, size, size, 3], and the force on the first sensor [B, 3] in N.
+
+    Sensors that share a skin share its solved press.
+    """
     with torch.inference_mode():
         contact, unit, exposure = (Columns(rows, device) for rows in (contacts, units, exposures))
-        press = solve_press(contact, unit)
-        images = {sensor.name: sensor.render(press, contact, unit, exposure, size) for sensor in sensors}
-        return {name: image.cpu().numpy() for name, image in images.items()}, press.force_B3.cpu().numpy()
+        presses = {skin: solve_press(contact, unit, skin) for skin in dict.fromkeys(s.skin for s in sensors)}
+        images = {s.name: s.render(presses[s.skin], contact, unit, exposure, size) for s in sensors}
+        force_B3 = presses[sensors[0].skin].force_B3
+        return {name: image.cpu().numpy() for name, image in images.items()}, force_B3.cpu().numpy()

@@ -8,6 +8,7 @@ the contact pressure. The decay length sqrt(T / K) is about 4 mm, as measured on
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -22,6 +23,22 @@ HALF_WIDTH_MM = 14.0
 CELLS = 96
 CELL_MM = 2 * HALF_WIDTH_MM / CELLS
 ADMM_STEPS = 30
+
+
+@dataclass(frozen=True)
+class Skin:
+    """What gives way: tension and bed stiffness as multiples of the ViTacTip's, on its dome or on a flat gel."""
+
+    tension: float = 1.0
+    bed: float = 1.0
+    domed: bool = True
+
+    def sag(self, squared_radius: Tensor) -> Tensor:
+        """How far the skin at rest recedes from its highest plane, mm, at a squared distance (mm²) from the axis."""
+        return dome_sag(squared_radius) if self.domed else torch.zeros_like(squared_radius)
+
+
+TIP = Skin()
 
 
 @lru_cache(maxsize=4)

@@ -60,6 +60,10 @@ class SimulatedTask(Task):
     draw: Callable[[np.random.Generator, int], Contact]
     labels: Callable[[Contact, np.ndarray], Labels]
     class_names: tuple[str, ...] = ()
+    sensors: tuple[str, ...] = ("vitactip",)
+    """Sensors that see it unless others are asked for."""
+    shares: tuple[float, float, float] = (0.70, 0.15, 0.15)
+    """Train, val and test shares of the contacts."""
 
 
 def touching_depth(x_mm: float, y_mm: float, press_mm: float) -> float:

@@ -12,9 +12,14 @@ from sarl_training.tasks.base import Labels, SimulatedTask, draw_albedo, draw_tr
 
 
 def draw(rng: np.random.Generator, index: int) -> Contact:
+    return press_of(SHAPE_NAMES[index % len(SHAPE_NAMES)], rng)
+
+
+def press_of(name: str, rng: np.random.Generator) -> Contact:
+    """A press of one object, anywhere near the middle."""
     x, y = rng.uniform(-2.5, 2.5, 2)
     return Contact(
-        object_name=SHAPE_NAMES[index % len(SHAPE_NAMES)],
+        object_name=name,
         x_mm=x,
         y_mm=y,
         yaw_rad=math.radians(rng.uniform(-90, 90)),

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sarl_training.simulation.contact import Columns
 from sarl_training.simulation.press import Press
+from sarl_training.simulation.skin import TIP, Skin
 
 RenderFunction = Callable[[Press, Columns, Columns, Columns, int], Tensor]
 
@@ -20,3 +21,4 @@ class Sensor:
     name: str
     description: str
     render: RenderFunction
+    skin: Skin = TIP
