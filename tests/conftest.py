@@ -24,7 +24,7 @@ def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 def ros_domain() -> Iterator[None]:
     """ROS on a domain of the test module's own, on this machine only."""
     import rclpy
-    from sarl_demo.measure import free_domain
+    from sarl_demo.processes import free_domain
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROS_DOMAIN_ID", str(free_domain()))

@@ -68,7 +68,7 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     pytest.importorskip("launch_ros.actions", reason=NO_LAUNCH)
     pytest.importorskip("sarl_msgs.msg", reason=robot_side.NOT_BUILT)
     import rclpy
-    from sarl_demo.measure import free_domain
+    from sarl_demo.processes import free_domain
 
     monkeypatch.setenv("ROS_DOMAIN_ID", str(free_domain()))
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")

@@ -25,7 +25,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import DescribeParameters, ListParameters, SetParameters
 from rclpy.parameter import Parameter
 from ros_peer import NODE, TOPICS, Peer, parameters, running
-from sarl_demo.measure import free_domain
+from sarl_demo.processes import free_domain
 from sensor_msgs.msg import CompressedImage, Image
 from tiny_model import write_model
 

@@ -14,12 +14,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from sarl_training.simulation.outlines import OUTLINES, plate_distance
 from sarl_training.simulation.planar import box, disc, polygon, ring
 from sarl_training.simulation.tools import TOOL_OUTLINES, fluted_tool
 
 FEATURE_MM = 2.5  # height of a shape above its base plate
 BASE_HALF_MM = 8.0
 NOTHING_MM = -10.0  # far below the sensor: no object there
+
+PLATE_PREFIX = "plate_"  # an outline's plate is named so: plate_disc
 
 HeightFunction = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
@@ -126,6 +129,12 @@ def _nothing(x: Tensor, y: Tensor, size: Tensor, ramp: float) -> Tensor:
     return torch.full_like(x, NOTHING_MM)
 
 
+def _outline_plate(name: str) -> HeightFunction:
+    """Thick plate with this outline and vertical walls."""
+    distance = plate_distance(name)
+    return lambda x, y, size, ramp: _raised(distance(x, y), ramp, -NOTHING_MM)
+
+
 OBJECTS: dict[str, HeightFunction] = {
     **{name: _outline_object(outline) for name, outline in _OUTLINES.items()},
     **{name: _relief_object(relief) for name, relief in _RELIEFS.items()},
@@ -135,6 +144,7 @@ OBJECTS: dict[str, HeightFunction] = {
     "ball_tip": _ball_tip,
     "plate": _plate,
     "nothing": _nothing,
+    **{f"{PLATE_PREFIX}{name}": _outline_plate(name) for name in OUTLINES},
 }
 
 

@@ -1,4 +1,4 @@
-"""Installs the simulated camera and the measurement of published poses against ground truth."""
+"""Installs the simulated cameras, the edge follower, and the programs that measure them against ground truth."""
 
 from setuptools import find_packages, setup
 
@@ -11,18 +11,22 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/config", ["config/servo.yaml"]),
     ],
     install_requires=["setuptools"],
     zip_safe=False,
     maintainer="SARL maintainers",
     maintainer_email="sarl-maintainers@users.noreply.github.com",
-    description="Simulated tactile camera with ground truth, and the measurement of the perception node against it.",
+    description="Simulated tactile cameras with ground truth, an edge follower, and their measurement.",
     license="MIT",
     entry_points={
         "console_scripts": [
             "simulated_camera = sarl_demo.simulated_camera:main",
             "recorder = sarl_demo.recorder:main",
             "measure = sarl_demo.measure:main",
+            "outline_camera = sarl_demo.outline_camera:main",
+            "edge_follower = sarl_demo.edge_follower:main",
+            "servo = sarl_demo.servo:main",
         ]
     },
 )

@@ -9,24 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import random
-import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
+from sarl_demo.processes import STOP_TIMEOUT_S, RunFailed, local_environment, parameters, running
 from sarl_demo.simulated_camera import PARAMETERS
-
-STOP_TIMEOUT_S = 10.0
-DOMAINS = range(1, 100)
-
-
-class RunFailed(RuntimeError):
-    """One of the processes failed; one line that names its log."""
 
 
 def measure(
@@ -37,23 +26,18 @@ def measure(
     `patience` is how long the first frame may take, s; `camera` and `node` are further parameters, as NAME:=VALUE.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    environment = {
-        **os.environ,
-        "ROS_DOMAIN_ID": str(free_domain()),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "PYTHONUNBUFFERED": "1",
-    }
+    environment = local_environment()
     replay = [f"dataset:={data.absolute()}", f"count:={frames}", f"rate:={float(rate)}", "wait_for:=all"]
     processes = (
-        ["sarl_perception.perception_node", *_parameters([f"model:={model.absolute()}", *node])],
-        ["sarl_demo.simulated_camera", *_parameters([*replay, *camera])],
+        ["sarl_perception.perception_node", *parameters([f"model:={model.absolute()}", *node])],
+        ["sarl_demo.simulated_camera", *parameters([*replay, *camera])],
     )
     recorder = ["sarl_demo.recorder", "--out", str(out), "--patience", str(patience)]
     out.unlink(missing_ok=True)
     with ExitStack() as stack:
         for module in processes:
-            stack.enter_context(_running(module, environment, out))
-        listener = stack.enter_context(_running(recorder, environment, out))
+            stack.enter_context(running(module, environment, out.parent))
+        listener = stack.enter_context(running(recorder, environment, out.parent))
         status = listener.wait(timeout=patience + 2 * frames / rate + STOP_TIMEOUT_S)
     if status != 0:
         raise RunFailed(f"nothing was recorded: see {', '.join(str(log) for log in sorted(out.parent.glob('*.log')))}")
@@ -63,44 +47,6 @@ def measure(
             f"{summary['posed']} poses, {summary['unknown_stamps']} with the stamp of no sent frame: see {out}"
         )
     return summary
-
-
-def free_domain() -> int:
-    """A ROS domain whose discovery port nobody on this machine holds."""
-    domains = list(DOMAINS)
-    random.SystemRandom().shuffle(domains)
-    for domain in domains:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("", 7400 + 250 * domain))
-            except OSError:
-                continue
-            return domain
-    raise RunFailed("every ROS domain on this machine is in use: set one free")
-
-
-@contextmanager
-def _running(module: list[str], environment: dict[str, str], out: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A module as a process, its output in `<out folder>/<module>.log`; stopped with SIGINT at the end."""
-    log = out.parent / f"{module[0].rpartition('.')[2]}.log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *module], env=environment, stdout=file, stderr=subprocess.STDOUT
-        )
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-            try:
-                process.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _parameters(assignments: list[str]) -> list[str]:
-    return ["--ros-args", *(word for assignment in assignments for word in ("-p", assignment))]
 
 
 def main() -> int:

@@ -1,0 +1,125 @@
+"""Follows an edge with a tactile tip: pose-based tactile servoing on the perception node's public topics.
+
+Subscribes `edge_pose_with_covariance` and `contact`; publishes `cmd_vel` (TwistStamped in the tip frame, as MoveIt
+Servo takes it), `follower_state` and `/diagnostics`. The law is in `edge_servo`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import PoseWithCovarianceStamped, TwistStamped
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sarl_msgs.msg import ContactStamped
+from std_msgs.msg import Header, String
+
+from sarl_demo.edge_servo import EdgeServo, Phase
+from sarl_demo.settings import FollowerSettings, SettingsRefused, declare
+from sarl_demo.tip_messages import reading_of, twist_message
+from sarl_demo.tip_motion import STILL
+
+REPORT_PERIOD_S = 1.0
+LEVELS = {
+    Phase.FOLLOWING: DiagnosticStatus.OK,
+    Phase.APPROACHING: DiagnosticStatus.OK,
+    Phase.LOST: DiagnosticStatus.ERROR,
+}
+MESSAGES = {
+    Phase.WAITING: "nothing heard from the perception node yet",
+    Phase.APPROACHING: "lowering until there is contact",
+    Phase.FOLLOWING: "following",
+    Phase.HOLDING: "no edge pose: standing still",
+    Phase.RETRACTING: "perception is silent: lifted",
+    Phase.LOST: "no contact within approach_limit: place the tip over the edge and start again",
+}
+
+
+class EdgeFollower(Node):
+    """Wires the servo law to topics."""
+
+    def __init__(self) -> None:
+        super().__init__("edge_follower")
+        self._settings = declare(self, FollowerSettings)
+        self._servo = EdgeServo(self._settings, self._now_s())
+        self._published: Phase | None = None
+        self._readings = 0
+        self._commands = self.create_publisher(TwistStamped, "cmd_vel", 1)
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._states = self.create_publisher(String, "follower_state", latched)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_subscription(PoseWithCovarianceStamped, "edge_pose_with_covariance", self._take_edge, 1)
+        self.create_subscription(ContactStamped, "contact", self._take_contact, 1)
+        self.create_timer(1.0 / self._settings.rate, self._command)
+        self.create_timer(REPORT_PERIOD_S, self._report)
+
+    def stop(self) -> None:
+        """Command a standstill."""
+        self._send(STILL)
+
+    def _now_s(self) -> float:
+        return self.get_clock().now().nanoseconds * 1e-9
+
+    def _take_edge(self, message: PoseWithCovarianceStamped) -> None:
+        self._readings += 1
+        self._servo.read(reading_of(message), self._now_s())
+
+    def _take_contact(self, message: ContactStamped) -> None:
+        self._servo.feel(self._now_s())
+
+    def _command(self) -> None:
+        self._send(self._servo.command(self._now_s()))
+        if self._servo.phase is not self._published:
+            self._published = self._servo.phase
+            self._states.publish(String(data=self._published.value))
+            self.get_logger().info(MESSAGES[self._published])
+
+    def _send(self, twist: object) -> None:
+        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._settings.frame_id)
+        self._commands.publish(twist_message(header, twist))
+
+    def _report(self) -> None:
+        phase = self._servo.phase
+        x, y, z, turn = self._servo.twist
+        values = {
+            "state": phase.value,
+            "readings": self._readings,
+            "speed_mm_s": f"{(x * x + y * y + z * z) ** 0.5:.2f}",
+        }
+        values["turn_rate_deg_s"] = f"{turn * 57.29578:.2f}"
+        status = DiagnosticStatus(
+            level=LEVELS.get(phase, DiagnosticStatus.WARN),
+            name=f"{self.get_fully_qualified_name()}: edge following",
+            message=MESSAGES[phase],
+            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+        )
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Follow until SIGINT or SIGTERM; the last command is to stand still."""
+    rclpy.init(args=args)
+    follower = None
+    try:
+        follower = EdgeFollower()
+        rclpy.spin(follower)
+    except (SettingsRefused, ParameterException) as error:
+        print(f"edge_follower: {error}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        if follower is not None and rclpy.ok():
+            follower.stop()
+        return 0
+    finally:
+        rclpy.utilities.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

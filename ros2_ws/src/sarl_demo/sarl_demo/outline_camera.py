@@ -1,0 +1,138 @@
+"""A simulated tip over an outline: moves as commanded, publishes what its camera sees, and the truth for scoring.
+
+Subscribes `cmd_vel` (TwistStamped in the tip frame) and `cmd_pose` (PoseStamped in the plate frame); the newer one
+counts. Publishes `image_raw`, and `ground_truth/tip_pose` and `ground_truth/edge_pose`, which no controller may use.
+"""
+
+from __future__ import annotations
+
+import array
+import sys
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import rclpy
+import torch
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sarl_perception.publishers.edge_pose import edge_pose
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from sarl_demo.outline_scene import OutlineScene
+from sarl_demo.settings import CameraSettings, SettingsRefused, declare
+from sarl_demo.tip_messages import MM, pose_message, seconds, tip_pose, twist_of
+from sarl_demo.tip_motion import MovingTip, TipPose, towards
+
+TRUTH_RATE_HZ = 50.0
+
+
+class OutlineCamera(Node):
+    """Moves and takes commands in the executor's thread; renders in a thread of its own, so that motion never waits."""
+
+    def __init__(self) -> None:
+        super().__init__("outline_camera")
+        self._settings = settings = declare(self, CameraSettings)
+        try:
+            self._scene = OutlineScene(
+                settings.outline, settings.seed, drag_mm=settings.drag * MM, image_size=settings.image_size
+            )
+        except ValueError as error:
+            raise SettingsRefused(f"parameter {error}") from error
+        self._tip = MovingTip(
+            self._scene.start(settings.start_height * MM),
+            self._now_s(),
+            speed_mm_s=settings.max_speed * MM,
+            turn_rad_s=settings.max_turn_rate,
+            timeout_s=settings.command_timeout,
+        )
+        self._goal: TipPose | None = None
+        self._lost = np.random.default_rng(settings.seed)
+        newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self._images = self.create_publisher(Image, "image_raw", newest)
+        self._tip_poses = self.create_publisher(PoseStamped, "ground_truth/tip_pose", 100)
+        self._edges = self.create_publisher(PoseStamped, "ground_truth/edge_pose", 100)
+        self.create_subscription(TwistStamped, "cmd_vel", self._take_twist, 1)
+        self.create_subscription(PoseStamped, "cmd_pose", self._take_pose, 1)
+        self.create_timer(1.0 / TRUTH_RATE_HZ, self._tick)
+        self._renderer = threading.Thread(target=self._render_frames, name="renderer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to publish frames."""
+        self._renderer.start()
+
+    def _now_s(self) -> float:
+        return self.get_clock().now().nanoseconds * 1e-9
+
+    def _take_twist(self, message: TwistStamped) -> None:
+        self._goal = None
+        self._tip.command(twist_of(message), self._now_s())
+
+    def _take_pose(self, message: PoseStamped) -> None:
+        self._goal = tip_pose(message)
+
+    def _tick(self) -> None:
+        now = self.get_clock().now()
+        now_s = seconds(now.to_msg())
+        pose = self._tip.pose(now_s)
+        if self._goal is not None:
+            self._tip.command(towards(pose, self._goal, 1.0 / TRUTH_RATE_HZ), now_s)
+        header = Header(stamp=now.to_msg(), frame_id=self._settings.plate_frame_id)
+        self._tip_poses.publish(pose_message(header, pose))
+
+    def _render_frames(self) -> None:
+        period_s = 1.0 / self._settings.rate
+        due_s = time.monotonic()
+        while self.context.ok():
+            self._expose()
+            due_s = max(due_s + period_s, time.monotonic() - period_s)
+            time.sleep(max(due_s - time.monotonic(), 0.0))
+
+    def _expose(self) -> None:
+        stamp = self.get_clock().now().to_msg()
+        pose = self._tip.pose(seconds(stamp))
+        edge = self._scene.edge(pose)
+        rgb = self._scene.render(pose)
+        header = Header(stamp=stamp, frame_id=self._settings.tip_frame_id)
+        truth = PoseStamped(header=header, pose=edge_pose(edge.x_mm / MM, edge.z_mm / MM, edge.theta_rad))
+        self._send(self._edges, truth)
+        if self._lost.random() < self._settings.drop_share:
+            return
+        message = Image(height=rgb.shape[0], width=rgb.shape[1], encoding="rgb8", step=3 * rgb.shape[1])
+        message.header = Header(stamp=stamp, frame_id=self._settings.frame_id)
+        message.data = array.array("B", rgb.tobytes())  # the only assignment that is fast in every distribution
+        if self._settings.delay > 0:
+            threading.Timer(self._settings.delay, self._send, (self._images, message)).start()
+        else:
+            self._send(self._images, message)
+
+    def _send(self, publisher: Any, message: Any) -> None:
+        if self.context.ok():
+            publisher.publish(message)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the camera until SIGINT or SIGTERM."""
+    torch.set_num_threads(1)  # one core renders; the others are the node's
+    rclpy.init(args=args)
+    try:
+        camera = OutlineCamera()
+        camera.start()
+        rclpy.spin(camera)
+    except (SettingsRefused, ParameterException) as error:
+        print(f"outline_camera: {error}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    finally:
+        rclpy.utilities.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
