@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from datetime import timedelta
 
 import torch
@@ -26,6 +27,7 @@ def launch(device: Device, precision: Precision) -> Fabric:
     half = precision == "bfloat16" or (precision == "auto" and fast)
     world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     # Every process has the same buffers, since batch norms are synchronised: broadcasting them would be for nothing.
+    warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated")  # its successor is not in torch 2.6
     ddp = DDPStrategy(timeout=PATIENCE, broadcast_buffers=False, gradient_as_bucket_view=True)
     fabric = Fabric(
         accelerator=kind,

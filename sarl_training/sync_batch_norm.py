@@ -38,7 +38,8 @@ class _SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
             return super().forward(x)
         dims = [0, *range(2, x.ndim)]
         with torch.autocast(x.device.type, enabled=False):
-            local = torch.stack(torch.var_mean(x.float(), dims, correction=0))[None]
+            exact = x.to(torch.promote_types(x.dtype, torch.float32))
+            local = torch.stack(torch.var_mean(exact, dims, correction=0))[None]
             variances_WC, means_WC = distributed.gather(local).unbind(dim=1)
             mean_C = means_WC.mean(dim=0)
             variance_C = variances_WC.mean(dim=0) + (means_WC - mean_C).square().mean(dim=0)
@@ -48,7 +49,7 @@ class _SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
                 scale_C = scale_C * self.weight
             shift_C = -mean_C * scale_C if self.bias is None else self.bias - mean_C * scale_C
             shape = (1, -1, *[1] * (x.ndim - 2))
-            return torch.addcmul(shift_C.view(shape), x.float(), scale_C.view(shape)).to(x.dtype)
+            return torch.addcmul(shift_C.view(shape), exact, scale_C.view(shape)).to(x.dtype)
 
     @torch.no_grad()
     def _track(self, mean_C: Tensor, variance_C: Tensor, count: int) -> None:

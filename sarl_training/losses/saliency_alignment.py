@@ -27,7 +27,7 @@ def saliency_alignment(online_BCHW: Tensor, target_BCHW: Tensor, warp_B23: Tenso
     centres = geometry.cell_centres(height, width, device=warp_B23.device, dtype=torch.float64)
     points_BN2 = geometry.apply(warp_B23.detach().double(), centres)
     overlap_BHW = geometry.inside(points_BN2).view(-1, height, width).float()
-    grid_BHW2 = points_BN2.float().view(-1, height, width, 2)
+    grid_BHW2 = points_BN2.to(target_B1HW.dtype).view(-1, height, width, 2)
     warped_B1HW = F.grid_sample(target_B1HW, grid_BHW2, mode="bilinear", padding_mode="border", align_corners=False)
 
     squared_BHW = (_saliency(online_BCHW) - warped_B1HW).square().squeeze(1)
