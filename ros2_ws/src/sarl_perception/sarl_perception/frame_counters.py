@@ -31,6 +31,11 @@ class Answer:
         """From the stamp to the arrival."""
         return self.age_s - self.processing_s
 
+    @property
+    def overhead_s(self) -> float:
+        """What the node adds to the model: from the arrival to the publishing, without the model's own time."""
+        return self.processing_s - self.inference_s
+
 
 @dataclass(frozen=True)
 class Report:
@@ -66,7 +71,7 @@ class Report:
         return float(np.median([answer.unfamiliarity for answer in newest])) if newest else float("nan")
 
     def latency_ms(self, name: str, percentile: float) -> float:
-        """Percentile of age, processing, inference or transport (stamp to arrival); NaN before the first answer."""
+        """Percentile of age, transport, processing, inference or overhead; NaN before the first answer."""
         times_s = [getattr(answer, f"{name}_s") for answer in self.answers]
         return 1e3 * float(np.percentile(times_s, percentile)) if times_s else float("nan")
 
