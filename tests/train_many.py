@@ -2,7 +2,7 @@
 
     train_many.py OUT DATA FLAGS... -- METHOD FLAGS... [-- METHOD FLAGS...]
 
-Each goes to OUT/METHOD. In double, because training magnifies rounding: in float32 the same batch in another order gives
+Each goes to OUT/METHOD. In double, since training magnifies rounding: in float32 the same batch in another order gives
 gradients that differ by 5e-3 on the tests' images, and nothing could be said about processes.
 """
 
