@@ -41,6 +41,7 @@ def diagnostic_array(
         "processing_ms_p50": f"{report.latency_ms('processing', 50):.2f}",
         "processing_ms_p99": f"{report.latency_ms('processing', 99):.2f}",
         "inference_ms_p50": f"{report.latency_ms('inference', 50):.2f}",
+        "inference_ms_p99": f"{report.latency_ms('inference', 99):.2f}",
         "overhead_ms_p50": f"{report.latency_ms('overhead', 50):.2f}",
         "unfamiliarity": f"{report.unfamiliarity:.2f}",
         **(_identity(estimator) if estimator else {}),
