@@ -10,7 +10,7 @@ import sys
 
 import torch
 
-from sarl_training import diagnostics, distributed, pretraining
+from sarl_training import diagnostics, distributed, pretrain, pretraining
 from sarl_training.cli import main
 from sarl_training.losses import checks
 from sarl_training.networks import normalise
@@ -18,7 +18,10 @@ from sarl_training.views import View, make_view
 
 
 def make_view_double(*args: object, **kwargs: object) -> View:
-    return View(*(part.double() for part in make_view(*args, **kwargs)))
+    torch.set_default_dtype(torch.float32)
+    view = make_view(*args, **kwargs)
+    torch.set_default_dtype(torch.float64)
+    return View(*(part.double() for part in view))
 
 
 def run(words: list[str]) -> int:
@@ -42,5 +45,6 @@ if __name__ == "__main__":
     pretraining.make_view = make_view_double
     diagnostics.normalise = lambda images_BHWC: normalise(images_BHWC).double()
     checks._float32 = lambda value: value
+    pretrain._report = lambda folder: None
     distributed.leave = lambda: None  # the next training meets in the same group
     sys.exit(run(sys.argv[1:]))
