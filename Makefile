@@ -1,4 +1,4 @@
-# make setup | demo | test | test-all | lint | bench | workspace | clean
+# make setup | demo | demo-servo | test | test-all | lint | bench | workspace | clean
 # Every target works as the first command on a fresh machine; PYTHON chooses the interpreter (3.10 or newer).
 # RUNTIME chooses the inference runtime: robot (CPU), robot-gpu or robot-openvino.
 
@@ -7,7 +7,7 @@ RUNTIME ?= robot
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup workspace demo test test-all lint bench clean
+.PHONY: setup workspace demo demo-servo test test-all lint bench clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.installed workspace
@@ -24,6 +24,9 @@ workspace: $(VENV)/.installed
 
 demo: setup
 	$(BIN)/sarl-train demo --out runs/demo
+
+demo-servo: setup
+	ros2_ws/env.sh $(BIN)/python -m sarl_demo.servo --out runs/servo
 
 test: setup
 	ros2_ws/env.sh $(BIN)/python -m pytest

@@ -1,11 +1,13 @@
-"""Start a simulated camera and the perception node that answers it: the whole chain without hardware.
+"""The whole chain without hardware: a simulated camera and the perception node, or all of a closed loop.
 
-    ros2 launch sarl_perception demo.launch.py dataset:=runs/demo/data
+    ros2 launch sarl_perception demo.launch.py dataset:=runs/demo/data    replays a dataset
+    ros2 launch sarl_perception demo.launch.py outline:=disc              moves over an outline, with the edge follower
 
 The arguments of vitactip.launch.py are accepted too.
 """
 
 from pathlib import Path
+from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
@@ -14,32 +16,51 @@ from launch_ros.actions import Node
 from launch import LaunchContext, LaunchDescription
 
 SHARE = Path(get_package_share_directory("sarl_perception"))
+SERVO_PARAMETERS = str(Path(get_package_share_directory("sarl_demo")) / "config" / "servo.yaml")
 
 ARGUMENTS = [
-    DeclareLaunchArgument("dataset", description="Dataset folder written by sarl-train simulate"),
+    DeclareLaunchArgument("dataset", default_value="", description="Dataset folder written by sarl-train simulate"),
+    DeclareLaunchArgument(
+        "outline", default_value="", description="Object to follow: disc, square, tear_drop, clover or wave"
+    ),
+    DeclareLaunchArgument("seed", default_value="", description="Where over the outline the tip starts"),
     DeclareLaunchArgument("rate", default_value="", description="Frames per second"),
-    DeclareLaunchArgument("count", default_value="", description="Stop after this many frames; 0: never"),
+    DeclareLaunchArgument("count", default_value="", description="Stop after this many frames of a dataset; 0: never"),
+    DeclareLaunchArgument(
+        "servo_params_file", default_value=SERVO_PARAMETERS, description="YAML of camera and follower"
+    ),
 ]
 
 
-def camera_node(context: LaunchContext) -> list[Node]:
-    """The camera, in the node's namespace and on its image topic."""
+def demo_nodes(context: LaunchContext) -> list[Node]:
+    """The camera, in the node's namespace and on its image topic; over an outline the follower too."""
     given = {name: value for name, value in context.launch_configurations.items() if value}
-    parameters = {"dataset": str(Path(given["dataset"]).expanduser().absolute()), "wait_for": "image"}
-    parameters |= {name: kind(given[name]) for name, kind in (("rate", float), ("count", int)) if name in given}
-    return [
-        Node(
-            package="sarl_demo",
-            executable="simulated_camera",
-            namespace=given.get("namespace", ""),
-            parameters=[parameters],
-            remappings=[("image_raw", given["image_topic"])],
-            output="screen",
-        )
-    ]
+    if ("dataset" in given) == ("outline" in given):
+        raise RuntimeError("give either dataset:=FOLDER to replay, or outline:=disc (or another) to follow")
+    parameters = {name: kind(given[name]) for name, kind in (("rate", float), ("seed", int)) if name in given}
+    if "outline" in given:
+        files = [given["servo_params_file"]]
+        return [
+            _node(given, "outline_camera", [*files, parameters | {"outline": given["outline"]}]),
+            _node(given, "edge_follower", files),
+        ]
+    parameters |= {"dataset": str(Path(given["dataset"]).expanduser().absolute()), "wait_for": "image"}
+    parameters |= {"count": int(given["count"])} if "count" in given else {}
+    return [_node(given, "simulated_camera", [parameters])]
+
+
+def _node(given: dict[str, str], executable: str, parameters: list[Any]) -> Node:
+    return Node(
+        package="sarl_demo",
+        executable=executable,
+        namespace=given.get("namespace", ""),
+        parameters=parameters,
+        remappings=[("image_raw", given["image_topic"])],
+        output="screen",
+    )
 
 
 def generate_launch_description() -> LaunchDescription:
     # Included first: it declares the arguments of the node, which this file passes on, and sets the Fast DDS profile.
     node = IncludeLaunchDescription(str(SHARE / "launch" / "vitactip.launch.py"))
-    return LaunchDescription([*ARGUMENTS, node, OpaqueFunction(function=camera_node)])
+    return LaunchDescription([*ARGUMENTS, node, OpaqueFunction(function=demo_nodes)])

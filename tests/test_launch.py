@@ -35,7 +35,7 @@ ARGUMENTS = {
         "log_level",
         "use_sim_time",
     ],
-    "demo.launch.py": ["dataset", "rate", "count"],
+    "demo.launch.py": ["dataset", "outline", "seed", "rate", "count", "servo_params_file"],
 }
 
 

@@ -69,7 +69,7 @@ class EdgeFollower(Node):
         self._servo.read(reading_of(message), self._now_s())
 
     def _take_contact(self, message: ContactStamped) -> None:
-        self._servo.feel(self._now_s())
+        self._servo.feel(message.in_contact, message.probability, self._now_s())
 
     def _command(self) -> None:
         self._send(self._servo.command(self._now_s()))
@@ -116,6 +116,9 @@ def main(args: list[str] | None = None) -> int:
         if follower is not None and rclpy.ok():
             follower.stop()
         return 0
+    except RuntimeError:
+        if rclpy.ok():  # else asked to stop while a message was being taken
+            raise
     finally:
         rclpy.utilities.try_shutdown()
     return 0

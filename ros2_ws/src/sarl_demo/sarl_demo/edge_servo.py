@@ -78,22 +78,26 @@ class EdgeServo:
         self.twist = STILL
         """The last command."""
         self._is_limited = False
+        self._is_touching = False
+        self._pressed_depth_mm = 0.0
         self._phase_depth_mm = 0.0
 
     # ---- what is heard ---------------------------------------------------------------------------------------------
 
-    def feel(self, now_s: float) -> None:
-        """Perception answered, with or without contact."""
+    def feel(self, in_contact: bool, probability: float, now_s: float) -> None:
+        """Perception answered. It takes a sure touch to begin, and no contact at all to end."""
         self._last_answer_s = now_s
+        self._is_touching = in_contact and (self._is_touching or probability >= self._settings.touch_probability)
 
     def read(self, reading: Reading, now_s: float) -> None:
-        """An edge pose arrived: only in contact."""
+        """An edge pose arrived; it counts while the tip touches."""
         self._last_answer_s = now_s
-        if (reading.sd >= np.array(self._settings.stop_sd) * _UNITS).any():
+        if not self._is_touching or (reading.sd >= np.array(self._settings.stop_sd) * _UNITS).any():
             return
         if self._last_reading is not None and reading.taken_s <= self._last_reading.taken_s:
             return
         self._last_reading, self._last_reading_s = reading, now_s
+        self._pressed_depth_mm = self._tip.pose(now_s).depth_mm
         sd = np.hypot(reading.sd, np.array(self._settings.reading_sd) * _UNITS)
         self._trail.add(self._tip.pose(reading.taken_s), reading.pose[0], reading.pose[2], sd[0], sd[2])
 
@@ -142,6 +146,7 @@ class EdgeServo:
         self.phase = phase
         self._phase_depth_mm = self._tip.pose(now_s).depth_mm
         if phase in {Phase.APPROACHING, Phase.RETRACTING}:
+            self._is_touching = False
             self._pid.reset()
 
     def _wanted(self, now_s: float, duration_s: float) -> np.ndarray:
@@ -149,7 +154,7 @@ class EdgeServo:
         if self.phase is Phase.APPROACHING:
             return np.array([0.0, 0.0, settings.approach_speed * MM, 0.0])
         if self.phase is Phase.RETRACTING:
-            lifted_mm = self._phase_depth_mm - self._tip.pose(now_s).depth_mm
+            lifted_mm = self._pressed_depth_mm - self._tip.pose(now_s).depth_mm
             return np.array([0.0, 0.0, -settings.retract_speed * MM if lifted_mm < settings.retract * MM else 0.0, 0.0])
         return self._following(now_s, duration_s) if self.phase is Phase.FOLLOWING else STILL
 

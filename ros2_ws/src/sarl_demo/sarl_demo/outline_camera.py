@@ -63,8 +63,14 @@ class OutlineCamera(Node):
         self._renderer = threading.Thread(target=self._render_frames, name="renderer", daemon=True)
 
     def start(self) -> None:
-        """Begin to publish frames."""
+        """Begin to publish frames; the first rendering is slow and not published."""
+        self._scene.render(self._tip.pose(self._now_s()))
         self._renderer.start()
+
+    def close(self) -> None:
+        """Wait for the frame that is being rendered; ROS is shut down by then."""
+        if self._renderer.is_alive():
+            self._renderer.join()
 
     def _now_s(self) -> float:
         return self.get_clock().now().nanoseconds * 1e-9
@@ -120,6 +126,7 @@ def main(args: list[str] | None = None) -> int:
     """Run the camera until SIGINT or SIGTERM."""
     torch.set_num_threads(1)  # one core renders; the others are the node's
     rclpy.init(args=args)
+    camera = None
     try:
         camera = OutlineCamera()
         camera.start()
@@ -131,6 +138,8 @@ def main(args: list[str] | None = None) -> int:
         return 0
     finally:
         rclpy.utilities.try_shutdown()
+        if camera is not None:
+            camera.close()
     return 0
 
 

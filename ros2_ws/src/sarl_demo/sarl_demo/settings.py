@@ -49,6 +49,9 @@ class FollowerSettings:
     ring: Annotated[float, "Radius around the apex at which the model sees the edge cross, m."]
     bend: Annotated[float, "Standard deviation of the edge's change of direction per mm, rad."]
     reading_sd: Annotated[list[float], "Added to the published standard deviations: what they do not know, m, m, rad."]
+    touch_probability: Annotated[
+        float, "Contact probability from which the tip takes itself to touch, until contact ends."
+    ]
     slow_angle: Annotated[float, "Heading error at which the tip slows to a crawl, rad."]
     slow_sd: Annotated[list[float], "Published standard deviation above which the tip slows, m, m, rad."]
     stop_sd: Annotated[list[float], "Published standard deviation at which the tip stops, m, m, rad."]
