@@ -186,6 +186,21 @@ def test_a_tip_over_nothing_is_lost_within_the_limit() -> None:
     assert depth == pytest.approx(SETTINGS.approach_limit * 1e3, abs=0.2)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"way": 0}, "way is 0; allowed: 1 or -1"),
+        ({"proportional": [1.0, 2.0]}, "proportional"),
+        ({"speed": -0.01}, "speed is -0.01; allowed: above 0"),
+        ({"stop_silence": 0.01}, "stop_silence is 0.01; allowed: above slow_silence"),
+        ({"stop_sd": [0.0, 1.0, 1.0]}, "above slow_sd"),
+    ],
+)
+def test_settings_out_of_range_are_named(change: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingsRefused, match=words):
+        dataclasses.replace(SETTINGS, **change)
+
+
 def test_settings_are_complete_or_refused(tmp_path: Path) -> None:
     assert read_file(FILE, "outline_camera", CameraSettings).outline in OUTLINES
     short = tmp_path / "servo.yaml"

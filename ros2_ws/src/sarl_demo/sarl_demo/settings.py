@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -33,6 +34,12 @@ class CameraSettings:
     plate_frame_id: Annotated[str, "Frame of tip poses: x, y in the plate's face, z into it."]
     drop_share: Annotated[float, "Share of frames lost on the way, 0 to 1."]
     delay: Annotated[float, "Added time between exposure and publication, s."]
+
+    def __post_init__(self) -> None:
+        _refuse_unless(self.image_size >= 32, "image_size", self.image_size, "at least 32 pixels")
+        _refuse_unless(0 <= self.drop_share <= 1, "drop_share", self.drop_share, "0 to 1")
+        _refuse_unless(self.delay >= 0, "delay", self.delay, "0 s or more")
+        _refuse_unless_positive(self, "rate", "drag", "max_speed", "max_turn_rate", "command_timeout")
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,34 @@ class FollowerSettings:
     max_turn_acceleration: Annotated[float, "Commands change no faster, rad/s2."]
     rate: Annotated[float, "Commands per second."]
     frame_id: Annotated[str, "Frame of the commands."]
+
+    def __post_init__(self) -> None:
+        _refuse_unless(self.way in {1, -1}, "way", self.way, "1 or -1")
+        for name in ("proportional", "integral", "derivative", "integral_limit", "reading_sd", "slow_sd", "stop_sd"):
+            values = list(getattr(self, name))
+            is_good = len(values) == 3 and min(values) >= 0
+            _refuse_unless(is_good, name, values, "three numbers for x, z, theta, none negative")
+        _refuse_unless_positive(self, "speed", "ring", "bend", "slow_angle", "approach_speed", "retract_speed", "rate")
+        _refuse_unless_positive(self, "max_speed", "max_turn_rate", "max_acceleration", "max_turn_acceleration")
+        _refuse_unless_increasing(self, "slow_silence", "stop_silence", "retract_silence")
+        for slow, stop in zip(self.slow_sd, self.stop_sd, strict=True):
+            _refuse_unless(slow < stop, "stop_sd", list(self.stop_sd), f"above slow_sd {list(self.slow_sd)}")
+
+
+def _refuse_unless(is_allowed: bool, name: str, value: object, allowed: str) -> None:
+    if not is_allowed:
+        raise SettingsRefused(f"parameter {name} is {value!r}; allowed: {allowed}")
+
+
+def _refuse_unless_positive(settings: object, *names: str) -> None:
+    for name in names:
+        _refuse_unless(getattr(settings, name) > 0, name, getattr(settings, name), "above 0")
+
+
+def _refuse_unless_increasing(settings: object, *names: str) -> None:
+    for lower, upper in itertools.pairwise(names):
+        low, high = getattr(settings, lower), getattr(settings, upper)
+        _refuse_unless(0 <= low < high, upper, high, f"above {lower} {low!r}")
 
 
 Settings = TypeVar("Settings", CameraSettings, FollowerSettings)
