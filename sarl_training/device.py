@@ -1,6 +1,9 @@
 """The device a command runs on, and its memory."""
 
+import os
+import platform
 import resource
+from pathlib import Path
 
 import torch
 
@@ -15,10 +18,25 @@ def resolve_device(device: Device) -> torch.device:
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def device_name(device: torch.device) -> str:
+    """For people: the GPU's name, or the processor's and how many of it this process may use."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} CPUs"
+
+
 def memory_peak_mb(device: torch.device) -> float:
     """Most memory that this process has used so far: tensors on a GPU, everything resident on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
+    status = Path("/proc/self/status")  # getrusage would begin with the memory of the process that started this one
+    if status.exists():
+        return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
