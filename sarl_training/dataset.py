@@ -51,7 +51,7 @@ class Dataset:
     @classmethod
     def _open_labelled(cls, path: Path) -> "Dataset":
         if path.suffix == DatasetWriter.SUFFIX:
-            raise DataRefused(f"{path}: unfinished dataset; run the same `sarl-train simulate` again with --resume")
+            raise DataRefused(f"{path}: unfinished dataset; run the command that wrote it again with --resume")
         file = path / "dataset.json"
         try:
             info = json.loads(file.read_text(encoding="utf-8"))

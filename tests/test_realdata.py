@@ -1,4 +1,4 @@
-"""The real frames of three public repositories, where they are: $SARL_REALDATA, else `realdata` beside the checkout.
+"""The real frames of three public repositories, where they are: $SARL_REALDATA, else `shared/realdata` beside the checkout.
 
 They are few, so they show that real files are read and that every verb runs on them; they measure nothing.
 """
@@ -14,7 +14,7 @@ from sarl_training.dataset import Dataset
 from sarl_training.image_file import decode_image
 
 ROOT = Path(__file__).resolve().parents[1]
-REALDATA = Path(os.environ.get("SARL_REALDATA", ROOT.parent / "realdata"))
+REALDATA = Path(os.environ.get("SARL_REALDATA", ROOT.parent / "shared" / "realdata"))
 pytestmark = pytest.mark.skipif(
     not REALDATA.is_dir(), reason=f"no real frames at {REALDATA}: set SARL_REALDATA to the folder that holds them"
 )
