@@ -71,8 +71,8 @@ def build_optimiser(
             group = groups.setdefault(tuple(settings.values()), {"params": [], **settings})
             group["params"].append(parameter)
     rules = {
-        "adamw": torch.optim.AdamW,
-        "adam": torch.optim.Adam,
+        "adamw": functools.partial(torch.optim.AdamW, fused=True),
+        "adam": functools.partial(torch.optim.Adam, fused=True),
         "sgd": functools.partial(torch.optim.SGD, momentum=0.9),
         "lars": functools.partial(LARS, momentum=0.9),
     }

@@ -34,6 +34,9 @@ class Method(nn.Module, ABC):
     OWN_VIEWS: ClassVar[dict[str, Any]]
     """What the method's own paper changes in SARL's views, nested as a preset is; left out by `--augment shared`."""
 
+    same_on_many_processes: ClassVar[bool] = True
+    """Whether several processes learn what one with the whole batch does, up to rounding."""
+
     encoder: Encoder
     """The network that is kept after pretraining."""
 
