@@ -6,6 +6,7 @@ subscribes. The executor thread only takes messages; one worker thread answers t
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from typing import Any
@@ -166,7 +167,7 @@ class PerceptionNode(LifecycleNode):
         if is_running:
             self._start_worker()
         self._model_faults = []
-        contract, wanted = estimator.contract, self._settings.providers[0]
+        contract, wanted = estimator.contract, estimator.wanted_provider
         self.get_logger().info(
             f"{estimator.model_path} for {contract.sensor} on {estimator.provider}: {', '.join(contract.outputs)}"
         )
@@ -186,7 +187,8 @@ class PerceptionNode(LifecycleNode):
         if self._estimator is None:
             return ""
         if ABOUT[name].effect == AT_CONFIGURE and value != getattr(self._settings, name):
-            return f"{name} takes effect at configure: clean up first (ros2 lifecycle set {self.get_name()} cleanup)"
+            node = self.get_fully_qualified_name()
+            return f"{name} takes effect at configure: clean up first (ros2 lifecycle set {node} cleanup)"
         contract = self._estimator.contract
         return region_fault(value, contract.height, contract.width) if name == "region" else ""
 
@@ -282,6 +284,7 @@ def main(args: list[str] | None = None) -> int:
         if rclpy.ok():  # else asked to stop in the middle of starting
             raise
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C comes twice under ros2 launch: from the terminal too
         if node is not None:
             node.close()
         rclpy.utilities.try_shutdown()
