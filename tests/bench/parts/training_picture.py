@@ -47,12 +47,13 @@ def draw(path: Path, record: dict[str, Any]) -> None:
         )
         top, bottom = figure.subfigures(2, 1, height_ratios=(1.2, 1))
         left, right = top.subplots(1, 2)
-        median = record["median_images_per_second"]
-        spread = [[median[n] - min(v), max(v) - median[n]] for n, v in record["images_per_second"].items()]
+        median = {name: value for name, value in record["median_images_per_second"].items() if name != "input"}
+        turns = {name: record["images_per_second"][name] for name in median}
+        spread = [[median[name] - min(values), max(values) - median[name]] for name, values in turns.items()]
         left.barh(list(median), list(median.values()), xerr=np.array(spread).T, color="#4878a8", error_kw={"lw": 1})
         left.invert_yaxis()
-        left.set_xscale("log")
-        left.set_xlabel("images / s (log), median and range of turns")
+        left.set_xlabel("images / s, median and range of turns")
+        left.set_title(f"input alone: {record['median_images_per_second']['input']:.0f} images / s", loc="left")
         common = [point for point in record["points"] if not point["varied"]]
         names = [point["subject"] for point in common]
         right.bar(names, [point["memory_peak_mb"] for point in common], color="#4878a8")
