@@ -1,4 +1,4 @@
-# make setup | demo | demo-servo | test | test-all | lint | bench | workspace | clean
+# make setup | demo | demo-servo | test | test-all | smoke | lint | bench | workspace | clean
 # Every target works as the first command on a fresh machine; PYTHON chooses the interpreter (3.10 or newer).
 # RUNTIME chooses the inference runtime: robot (CPU), robot-gpu or robot-openvino.
 
@@ -7,7 +7,7 @@ RUNTIME ?= robot
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup workspace demo demo-servo test test-all lint bench clean
+.PHONY: setup workspace demo demo-servo test test-all smoke lint bench clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.installed workspace
@@ -30,9 +30,16 @@ demo-servo: setup
 
 test: setup
 	ros2_ws/env.sh $(BIN)/python -m pytest
+	$(MAKE) smoke
+
+# Every method, table and picture of the benchmark, tiny: it fails when a part of it does.
+smoke: $(VENV)/.installed
+	rm -rf runs/smoke
+	$(BIN)/sarl-train benchmark all --preset smoke --work runs/smoke --device cpu
 
 test-all: setup
 	ros2_ws/env.sh $(BIN)/python -m pytest -m "slow or not slow"
+	$(MAKE) smoke
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -22,6 +22,8 @@ VERBS = {
     "pretrain": "pretrain an encoder without labels: pretrain sarl, or a baseline to compare it with",
     "supervise": "train a ResNet-18 from scratch on labels: the bound for frozen encoders",
     "probe": "measure a frozen encoder with linear probes",
+    "transfer": "fine-tune an encoder's last block on classes of sensors that it has never seen",
+    "benchmark": "the paper's tables and figures, from one command that can be killed and started again",
     "export": "fit deployment heads and write one ONNX file for the robot",
     "report": "a training run as a page, or several compared",
     "demo": "all of it, from nothing to poses on a ROS 2 topic",

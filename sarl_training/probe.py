@@ -18,17 +18,17 @@ from sarl_training.dataset import Dataset, Table, load_images
 from sarl_training.device import resolve_device
 from sarl_training.features import extract, image_size_for, random_encoder, statistics_sample
 from sarl_training.labels import SPLITS
-from sarl_training.linear_probe import LinearProbe, fit_classification_probe, fit_regression_probe
+from sarl_training.linear_probe import LinearProbe
 from sarl_training.networks import Encoder, load_encoder
 from sarl_training.pictures import confusion_matrices, predicted_against_true
-from sarl_training.probe_metrics import classification_scores, prior, regression_scores, table_lines
+from sarl_training.probe_metrics import table_lines
 from sarl_training.readouts import READOUTS
 from sarl_training.run_folder import provenance
+from sarl_training.task_probe import Fold, fit_probe, mean_prediction, score, task_labels
 from sarl_training.task_tables import known_tasks, task_tables
 from sarl_training.tasks import Task
 
 SEEDS = 3
-Fold = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -94,19 +94,19 @@ def _probe_task(
     """Scores of every model on val and test; draws the task's picture."""
     images = load_images(table.images, size)
     index = {split: torch.from_numpy((table.split == split).nonzero()[0]) for split in SPLITS}
-    labels = _labels(task, table)
+    labels = task_labels(task, table)
     probes: dict[str, tuple[LinearProbe, dict[str, Fold]]] = {}
     for model, encoder in encoders.items():
         embeddings = extract(encoder, READOUTS["gap"], images, f"embed {task.name} ({model})")
         device = next(encoder.parameters()).device
         folds = {split: (embeddings[rows].to(device), labels[rows].to(device)) for split, rows in index.items()}
-        probes[model] = _fit(task, folds, len(table.class_names), config.seed), folds
+        probes[model] = fit_probe(task, folds, len(table.class_names), range(config.seed, config.seed + SEEDS)), folds
     predictions = {
         model: {split: probe.predict(folds[split][0]).cpu() for split in ("val", "test")}
         for model, (probe, folds) in probes.items()
     }
     predictions["mean"] = {
-        split: _mean_prediction(task, labels[index["train"]], len(index[split]), len(table.class_names))
+        split: mean_prediction(task, labels[index["train"]], len(index[split]), len(table.class_names))
         for split in ("val", "test")
     }
     _draw(task, table, labels[index["test"]], predictions, config.out, title)
@@ -114,35 +114,10 @@ def _probe_task(
         "kind": task.kind,
         "count": {split: len(rows) for split, rows in index.items()},
         **{
-            model: {split: _score(task, values, labels[index[split]]) for split, values in splits.items()}
+            model: {split: score(task, values, labels[index[split]]) for split, values in splits.items()}
             for model, splits in predictions.items()
         },
     }
-
-
-def _labels(task: Task, table: Table) -> Tensor:
-    if task.kind == "regression":
-        return torch.from_numpy(table.targets(task.columns)).float()
-    return torch.from_numpy(table.columns["label"])
-
-
-def _fit(task: Task, folds: Mapping[str, Fold], classes: int, seed: int) -> LinearProbe:
-    seeds = range(seed, seed + SEEDS)
-    if task.kind == "regression":
-        return fit_regression_probe(folds["train"], folds["val"], seeds)
-    return fit_classification_probe(folds["train"], folds["val"], classes, seeds)
-
-
-def _mean_prediction(task: Task, train: Tensor, count: int, classes: int) -> Tensor:
-    if task.kind == "regression":
-        return train.mean(0).expand(1, count, -1)
-    return prior(train, classes, count)
-
-
-def _score(task: Task, predicted: Tensor, true: Tensor) -> dict[str, float]:
-    if task.kind == "regression":
-        return regression_scores(predicted, true, task.columns)
-    return classification_scores(predicted, true)
 
 
 def _draw(

@@ -19,6 +19,7 @@ from sarl_training.atomic_file import write_atomically
 from sarl_training.dataset import Dataset, Table, load_images
 from sarl_training.errors import RunFailed, UsageError
 from sarl_training.fabric import launch
+from sarl_training.label_budget import with_labels
 from sarl_training.optim import OptimConfig
 from sarl_training.run_folder import RunFolder, provenance
 from sarl_training.supervised_run import SupervisedRun, TaskData
@@ -47,6 +48,8 @@ class SuperviseConfig:
     """Folder to write: one run folder per task, and supervise.json with all test scores."""
     tasks: tuple[str, ...] = ()
     """Tasks to learn; all that the dataset has for the sensor when not given."""
+    labels: int | None = None
+    """Use so many labelled samples of train and val together, drawn by the seed; all when not given."""
     sensor: str = "vitactip"
     """Sensor whose images are used."""
     image_size: int = 128
@@ -97,6 +100,8 @@ def run(config: SuperviseConfig) -> None:
         raise UsageError("supervise: trains in one process; start it without torchrun, one run per GPU")
     dataset = Dataset.open(config.data)
     tables = task_tables(dataset, config.tasks, config.sensor)
+    if config.labels is not None:
+        tables = {name: with_labels(table, config.labels, config.seed) for name, table in tables.items()}
     tasks = known_tasks(dataset)
     for name, table in tables.items():
         _check_task(config, tasks[name], table)

@@ -1,6 +1,7 @@
 """One task learned from its labels: the loop of `sarl-train supervise`, its exact resumption and its scores."""
 
 import copy
+import io
 import shutil
 import time
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sarl_training import diagnostics
+from sarl_training.atomic_file import write_atomically
 from sarl_training.config import to_dict
 from sarl_training.dataset import Table
 from sarl_training.errors import DataRefused
@@ -27,6 +29,7 @@ from sarl_training.tasks import Task
 from sarl_training.views import ViewConfig, make_view
 
 CHECKPOINT_SECONDS = 60.0  # at least so long between two checkpoints, each after an epoch
+PREDICTIONS_FILE = "predictions.npz"
 EVALUATED_AT_ONCE = 128  # images
 
 
@@ -175,6 +178,8 @@ class SupervisedRun:
         for split in ("val", "test"):
             rows_N = self.data.rows(split)
             predicted_1ND, train = self._predict(rows_N).cpu()[None], labels_N[self.train_rows]
+            if split == "test":
+                self._write_predictions(labels_N[rows_N], predicted_1ND[0])
             if task.kind == "regression":
                 mean_1ND = train.mean(dim=0).expand(1, len(rows_N), -1)
                 pairs = {"supervised": predicted_1ND, "mean": mean_1ND}
@@ -187,6 +192,12 @@ class SupervisedRun:
         count = {split: len(self.data.rows(split)) for split in ("train", "val", "test")}
         chosen = {"epoch": self.best["epoch"], "val_error": self.best["error"]}
         return {"kind": task.kind, "count": count, "chosen": chosen, **scores}
+
+    def _write_predictions(self, true_N: Tensor, predicted_ND: Tensor) -> None:
+        """What was predicted on test, for pictures."""
+        buffer = io.BytesIO()
+        np.savez(buffer, true=true_N.numpy(), predicted=predicted_ND.float().numpy())
+        write_atomically(self.folder.path / PREDICTIONS_FILE, buffer.getvalue())
 
     def _save(self) -> None:
         state = {"step": self.step, "best": self.best}

@@ -1,0 +1,66 @@
+"""Numbers of records as cells of Markdown tables."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sarl_training.benchmarking.records import Record, means
+
+NONE = "–"
+_PERCENT = ("top1", "top5")
+
+
+class Numbers:
+    """Means over seeds of one preset's records."""
+
+    def __init__(self, preset: str, records: Iterable[Record]) -> None:
+        self.preset = preset
+        self.records = [record for record in records if record["preset"] == preset]
+        self.means = means(self.records)
+
+    def value(self, group: str, metric: str) -> dict[str, float] | None:
+        """`mean`, `std` and `seeds`; None when nothing of it was measured."""
+        return self.means.get(f"{self.preset}/{group}", {}).get(metric)
+
+    def cell(self, group: str, metric: str) -> str:
+        """`92.5 ± 0.3` in percent for accuracies, three significant digits for errors."""
+        found = self.value(group, metric)
+        if found is None:
+            return NONE
+        if metric.endswith(_PERCENT):
+            return f"{100 * found['mean']:.1f} ± {100 * found['std']:.1f}"
+        return f"{found['mean']:.3g} ± {found['std']:.2g}"
+
+    def has(self, kinds: Sequence[str]) -> bool:
+        return any(record["kind"] in kinds for record in self.records)
+
+    def origin(self, groups: Iterable[str]) -> str:
+        """Device, preset, seeds, commit and data of the records behind a table, and whether they are simulated."""
+        prefixes = tuple(f"{self.preset}/{group}/" for group in groups)
+        used = [record for record in self.records if record["key"].startswith(prefixes)]
+        facts = {
+            "device": {record["device"] for record in used},
+            "preset": {self.preset},
+            "seeds": {str(record["seed"]) for record in used},
+            "commit": {_short(record["commit"]) for record in used},
+            "data": {record["data_sha256"][:8] for record in used},
+        }
+        said = "; ".join(f"{name}: {', '.join(sorted(values))}" for name, values in facts.items())
+        images = "simulated" if all(record["simulated"] for record in used) else "real"
+        return f"*{said}; images: {images}.*"
+
+
+def paper_cell(values: Mapping[str, float], metric: str) -> str:
+    """The paper's number, or none."""
+    if metric not in values:
+        return NONE
+    return f"{values[metric]:.2f}" if metric.endswith(_PERCENT) else f"{values[metric]:.4f}"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _short(commit: str) -> str:
+    head, dirty, _ = commit.partition("-dirty")
+    return head[:7] + dirty

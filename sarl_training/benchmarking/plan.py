@@ -1,0 +1,154 @@
+"""What must be run for which tables: a pure function from names and a preset to a list of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+from sarl_training.benchmarking.presets import Preset
+
+TABLES = ("table1", "table2", "table3", "table4", "fig4", "labels", "readouts")
+TASKS = ("shape", "grating", "material", "force", "contact_point", "edge_pose")
+BASELINES = ("simclr", "byol", "simsiam", "barlow_twins", "vicreg", "swav", "minc", "cplearn", "densecl")
+TRANSFERRED = ("simclr", "byol", "barlow_twins", "sarl")  # as in Table II
+TERMS = ("sal", "ppda", "ram")
+ABLATIONS = tuple(
+    tuple(term for term, on in zip(TERMS, chosen, strict=True) if on) for chosen in product((0, 1), repeat=3)
+)
+TRANSFER_SENSORS = {
+    "magictac_t": "printed_objects", "magictac_d": "printed_objects", "gelsight": "carbide_tools",
+    "pnutac": "hand_tools",
+}  # fmt: skip
+SENSORS = ("tactip", "vitac", "vitactip")
+BUDGETS = (20, 50, 100, 500)
+BUDGET_TASKS = ("edge_pose", "shape")
+SCATTER_TASK = "edge_pose"
+
+Kind = Literal["pretrain", "probe", "supervise", "transfer", "labels", "readouts", "scatter"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One thing to do, and one record of it. `needs` must be done before, and leave their files."""
+
+    preset: str
+    kind: Kind
+    subject: str
+    """What is measured: a method, `sarl_paper`, `sarl_with_<terms>`, `random_init`, `mean` or `supervised`."""
+    seed: int
+    sensor: str = "vitactip"
+    detail: str = ""
+    """Of supervise: the task, and `@N` for a budget of N labels. Of labels: the budget, or `all`."""
+    needs: tuple[Run, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Names the run in results.json and on disk."""
+        return "/".join(
+            [
+                self.preset,
+                self.kind,
+                self.subject,
+                self.sensor,
+                *([self.detail] if self.detail else []),
+                f"s{self.seed}",
+            ]
+        )
+
+    @property
+    def data(self) -> Literal["main", "modalities", "transfer"]:
+        """Which dataset it reads."""
+        if self.kind == "transfer":
+            return "transfer"
+        return "modalities" if self.sensor != "vitactip" else "main"
+
+
+def ablation(terms: Iterable[str]) -> str:
+    """SARL's recommended preset with these terms; all of them is SARL itself."""
+    terms = tuple(terms)
+    return "sarl" if terms == TERMS else f"sarl_with_{'_'.join(terms) or 'none'}"
+
+
+def plan(names: Iterable[str], preset: Preset, labelled: Mapping[str, int]) -> list[Run]:
+    """Every run that the tables `names` need, each once, those needed by others first.
+
+    `labelled` is the number of train and val samples of each task: other tasks and larger budgets are left out.
+    """
+    makers = {
+        "table1": _table1, "table2": _table2, "table3": _table3, "table4": _table4, "fig4": _fig4,
+        "labels": _labels, "readouts": _readouts,
+    }  # fmt: skip
+    wanted = TABLES if "all" in names else [name for name in TABLES if name in names]
+    runs: dict[Run, None] = {}
+    for seed in range(preset.seeds):  # a first whole result early
+        for name in wanted:
+            for run in makers[name](preset.name, seed, labelled):
+                runs |= dict.fromkeys([*run.needs, run])
+    return list(runs)
+
+
+def _pretrain(preset: str, subject: str, seed: int, sensor: str = "vitactip") -> Run:
+    return Run(preset, "pretrain", subject, seed, sensor)
+
+
+def _probe(preset: str, subject: str, seed: int, sensor: str = "vitactip") -> Run:
+    return Run(preset, "probe", subject, seed, sensor, needs=(_pretrain(preset, subject, seed, sensor),))
+
+
+def _supervise(preset: str, task: str, seed: int) -> Run:
+    return Run(preset, "supervise", "supervised", seed, detail=task)
+
+
+def _table1(preset: str, seed: int, labelled: Mapping[str, int]) -> list[Run]:
+    bounds = [Run(preset, "probe", subject, seed) for subject in ("random_init", "mean")]
+    supervised = [_supervise(preset, task, seed) for task in TASKS if task in labelled]
+    return [
+        *bounds,
+        *(_probe(preset, subject, seed) for subject in ("sarl", "sarl_paper", *BASELINES)),
+        *supervised,
+    ]
+
+
+def _table2(preset: str, seed: int, labelled: Mapping[str, int]) -> list[Run]:
+    runs = []
+    for sensor, task in TRANSFER_SENSORS.items():
+        runs += [Run(preset, "transfer", bound, seed, sensor, task) for bound in ("random_init", "supervised")]
+        runs += [
+            Run(preset, "transfer", subject, seed, sensor, task, (_pretrain(preset, subject, seed),))
+            for subject in TRANSFERRED
+        ]
+    return runs
+
+
+def _table3(preset: str, seed: int, labelled: Mapping[str, int]) -> list[Run]:
+    return [_probe(preset, ablation(terms), seed) for terms in ABLATIONS]
+
+
+def _table4(preset: str, seed: int, labelled: Mapping[str, int]) -> list[Run]:
+    return [_probe(preset, "sarl", seed, sensor) for sensor in SENSORS]
+
+
+def _fig4(preset: str, seed: int, labelled: Mapping[str, int]) -> list[Run]:
+    if seed or SCATTER_TASK not in labelled:
+        return []
+    needs = (_pretrain(preset, "sarl", seed), _supervise(preset, SCATTER_TASK, seed))
+    return [Run(preset, "scatter", "sarl", seed, detail=SCATTER_TASK, needs=needs)]
+
+
+def _labels(preset: str, seed: int, labelled: Mapping[str, int]) -> list[Run]:
+    tasks = [task for task in BUDGET_TASKS if task in labelled]
+    budgets = [count for count in BUDGETS if all(count < labelled[task] for task in tasks)]
+    pretrained = (_pretrain(preset, "sarl", seed),)
+    runs = []
+    for budget in [*map(str, budgets), "all"] if tasks else []:
+        runs.append(Run(preset, "labels", "sarl", seed, detail=budget, needs=pretrained))
+        runs.append(Run(preset, "labels", "random_init", seed, detail=budget))
+        whole = budget == "all"
+        runs += [_supervise(preset, task if whole else f"{task}@{budget}", seed) for task in tasks]
+    return runs
+
+
+def _readouts(preset: str, seed: int, labelled: Mapping[str, int]) -> list[Run]:
+    return [Run(preset, "readouts", "sarl", seed, needs=(_pretrain(preset, "sarl", seed),))]

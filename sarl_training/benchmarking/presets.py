@@ -1,0 +1,58 @@
+"""How large a benchmark is: images, epochs, seeds. One line per preset."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sarl_training.simulate import Suite
+
+PresetName = Literal["full", "standard", "cpu", "smoke"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One size of the whole benchmark."""
+
+    name: PresetName
+    suite: Suite
+    """Simulated contacts to pretrain on and to probe."""
+    transfer_suite: Suite
+    render_size: int
+    """Side of the simulated images in pixels; they are read at `image_size`."""
+    image_size: int
+    epochs: int
+    batch_size: int
+    seeds: int
+    supervised_epochs: int
+    supervised_batch: int
+    transfer_epochs: int
+    transfer_batch: int
+    baselines: Literal["paper", "recommended"]
+    """Preset of the baselines' own settings (the size above goes on top): widths as published, or what a small run
+    can carry. SARL runs with both of its presets."""
+    shows: str
+    """What its tables can and cannot show."""
+
+
+PRESETS: dict[PresetName, Preset] = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            "full", "full", "transfer", 224, 224, 100, 256, 3, 60, 64, 60, 64, "paper",
+            "The paper's sizes: 224 px, 100 epochs, batch 256, on as many contacts.",
+        ),
+        Preset(
+            "standard", "standard", "transfer_standard", 224, 128, 60, 256, 3, 60, 64, 60, 64, "recommended",
+            "A quarter of the contacts at 128 px: the order of the methods; gratings under 1 mm are 2 to 4 px wide.",
+        ),
+        Preset(
+            "cpu", "small", "transfer_small", 224, 64, 8, 64, 3, 30, 32, 30, 32, "recommended",
+            "4 000 contacts at 64 px for 8 epochs: whether a method learns poses and contact points at all, and large "
+            "differences. Not gratings and textures (finer than a pixel), nor which method would win a long run: "
+            "8 epochs are a few hundred steps, and the methods' published schedules have tens of thousands.",
+        ),
+        Preset(
+            "smoke", "smoke", "transfer_smoke", 64, 32, 1, 32, 1, 1, 8, 1, 16, "recommended",
+            "smoke: says nothing. One epoch of dozens of 32 px images; it shows that every part runs.",
+        ),
+    )
+}  # fmt: skip

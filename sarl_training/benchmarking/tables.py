@@ -1,0 +1,192 @@
+"""The paper's Tables I to IV, budgets of labels and readouts as Markdown, beside the paper's numbers."""
+
+from collections.abc import Callable, Sequence
+
+from sarl_training.benchmarking import paper_numbers
+from sarl_training.benchmarking.cells import NONE, Numbers, paper_cell, table
+from sarl_training.benchmarking.measures import FITS
+from sarl_training.benchmarking.plan import (
+    ABLATIONS,
+    BASELINES,
+    BUDGETS,
+    SENSORS,
+    TASKS,
+    TRANSFER_SENSORS,
+    TRANSFERRED,
+    ablation,
+)
+from sarl_training.readouts import READOUTS
+
+NAMES = {
+    "supervised": "Supervised", "random_init": "random-init", "mean": "mean predictor", "simclr": "SimCLR",
+    "byol": "BYOL", "simsiam": "SimSiam", "barlow_twins": "Barlow Twins", "vicreg": "VICReg", "swav": "SwAV",
+    "minc": "MINC", "cplearn": "CPLearn", "densecl": "DenseCL", "sarl_paper": "SARL, paper's settings",
+    "sarl": "**SARL, recommended**",
+}  # fmt: skip
+_CLASSES = [f"{task}/{rank}" for task in ("shape", "grating", "material") for rank in ("top1", "top5")]
+_MEANS = ["force/mean", "contact_point/mean", "edge_pose/mean"]
+_AXES = {
+    "edge pose": ("edge_pose", ("x_mm", "z_mm", "theta_deg")),
+    "contact point": ("contact_point", ("px_mm", "py_mm", "pz_mm")),
+    "force": ("force", ("fx_N", "fy_N", "fz_N")),
+}
+_RANKS = {"top1": "Top-1 %", "top5": "Top-5 %"}
+_ERRORS = {"force": "force N", "contact_point": "contact point mm", "edge_pose": "edge pose, mean of mm, mm, deg"}
+
+
+def _title(number: str, text: str, numbers: Numbers) -> str:
+    simulated = "simulated" if all(record["simulated"] for record in numbers.records) else "real"
+    return f"#### {number}: {text} ({simulated}{'; smoke: says nothing' if numbers.preset == 'smoke' else ''})"
+
+
+def _group(subject: str, metric: str) -> str:
+    """Where the number of a row of Table I comes from."""
+    task = metric.partition("/")[0]
+    return f"supervise/supervised/vitactip/{task}" if subject == "supervised" else f"probe/{subject}/vitactip"
+
+
+def _headed(metric: str) -> str:
+    task, _, name = metric.partition("/")
+    return f"{task} {_RANKS[name]}" if name in _RANKS else _ERRORS[task]
+
+
+def table1(numbers: Numbers) -> list[str]:
+    """Linear probes: classification, then means of regression, each beside the paper, then every axis."""
+    subjects = [s for s in NAMES if any(numbers.value(_group(s, m), m) for m in (*_CLASSES, *_MEANS))]
+    if not any(subject in subjects for subject in ("sarl_paper", *BASELINES)):
+        return []
+    groups = [f"probe/{subject}/vitactip" for subject in subjects if subject != "supervised"]
+    origin = numbers.origin([*groups, *(f"supervise/supervised/vitactip/{task}" for task in TASKS)])
+    lines = [_title("Table I", "linear probe, classification", numbers), "", origin, ""]
+    lines += _beside_paper(numbers, subjects, _CLASSES)
+    lines += ["", _title("Table I", "linear probe, regression, mean absolute error", numbers), "", origin, ""]
+    lines += _beside_paper(numbers, subjects, _MEANS)
+    metrics = [(name, f"{task}/{axis}", axis) for name, (task, axes) in _AXES.items() for axis in axes]
+    lines += ["", _title("Table I", "every axis, mean absolute error, here", numbers), "", origin, ""]
+    header = ["method", *(f"{name} {axis.replace('_', ' ')}" for name, _, axis in metrics)]
+    rows = [[NAMES[s], *(numbers.cell(_group(s, m), m) for _, m, _ in metrics)] for s in subjects]
+    said = "; ".join(f"{NAMES[s]} {x} / {z} / {t:.2f}" for s, (x, z, t) in paper_numbers.EDGE_AXES.items())
+    return [*lines, *table(header, rows), "", f"Paper (real), edge pose x mm / z mm / theta deg: {said}."]
+
+
+def _beside_paper(numbers: Numbers, subjects: Sequence[str], metrics: Sequence[str]) -> list[str]:
+    header = ["method"]
+    for metric in metrics:
+        header += [f"{_headed(metric)}, here", "paper (real)"]
+    rows = []
+    for subject in subjects:
+        row = [NAMES[subject]]
+        for metric in metrics:
+            published = paper_numbers.TABLE1.get(subject, {})
+            row += [numbers.cell(_group(subject, metric), metric), paper_cell(published, metric)]
+        rows.append(row)
+    return table(header, rows)
+
+
+def table2(numbers: Numbers) -> list[str]:
+    """Transfer, beside the paper's numbers on the real sensors."""
+    if not numbers.has(["transfer"]):
+        return []
+    subjects = ["supervised", "random_init", *TRANSFERRED]
+    groups = [f"transfer/{s}/{sensor}/{task}" for s in subjects for sensor, task in TRANSFER_SENSORS.items()]
+    title = _title("Table II", "transfer to four stand-in sensors, not the Cardiff or Imperial data", numbers)
+    header = ["method"]
+    for sensor in TRANSFER_SENSORS:
+        header += [f"{sensor} Top-1 %, here", "paper (real)", f"{sensor} Top-5 %, here", "paper (real)"]
+    rows = []
+    for subject in subjects:
+        row = [NAMES[subject]]
+        for sensor, task in TRANSFER_SENSORS.items():
+            published = paper_numbers.TABLE2.get(subject, {}).get(sensor, ())
+            for rank, metric in enumerate(_RANKS):
+                row += [numbers.cell(f"transfer/{subject}/{sensor}/{task}", metric)]
+                row += [f"{published[rank]:.2f}" if published else NONE]
+        rows.append(row)
+    return [title, "", numbers.origin(groups), "", *table(header, rows)]
+
+
+def table3(numbers: Numbers) -> list[str]:
+    """SARL's recommended settings with some of its terms switched off."""
+    groups = {terms: f"probe/{ablation(terms)}/vitactip" for terms in ABLATIONS}
+    if not numbers.value(groups[()], "edge_pose/mean") and not numbers.value(groups[()], "shape/top1"):
+        return []
+    header = ["terms", "shape Top-1 %, here", "paper (real)", "edge pose mean, here", "paper (real)"]
+    header += ["x mm, here", "z mm, here", "theta deg, here"]
+    rows = []
+    for terms in sorted(ABLATIONS, key=len):
+        shape, edge = paper_numbers.TABLE3[terms]
+        row = [" + ".join(term.upper() for term in terms) or "none (BYOL)", numbers.cell(groups[terms], "shape/top1")]
+        row += [f"{shape:.2f}", numbers.cell(groups[terms], "edge_pose/mean"), f"{edge:.4f}"]
+        rows.append([*row, *(numbers.cell(groups[terms], f"edge_pose/{axis}") for axis in _AXES["edge pose"][1])])
+    title = _title("Table III", "which spatial terms, linear probe", numbers)
+    return [title, "", numbers.origin(groups.values()), "", *table(header, rows)]
+
+
+def table4(numbers: Numbers) -> list[str]:
+    """SARL pretrained and probed on each sensor's renders of the same contacts."""
+    groups = [f"probe/sarl/{sensor}" for sensor in SENSORS]
+    if not any(numbers.value(group, "shape/top1") for group in groups[:2]):
+        return []
+    header = ["sensor"]
+    for metric in _CLASSES:
+        header += [f"{_headed(metric)}, here", "paper (real)"]
+    rows = []
+    for sensor, group in zip(SENSORS, groups, strict=True):
+        row = [sensor]
+        for metric in _CLASSES:
+            task, _, rank = metric.partition("/")
+            row += [numbers.cell(group, metric), f"{paper_numbers.TABLE4[sensor][task][rank == 'top5']:.2f}"]
+        rows.append(row)
+    title = _title("Table IV", "modality, the same contacts rendered to three sensors", numbers)
+    return [title, "", numbers.origin(groups), "", *table(header, rows)]
+
+
+def labels(numbers: Numbers) -> list[str]:
+    """Test error by the number of labelled samples, train and val together."""
+    if not numbers.has(["labels"]):
+        return []
+    metrics = ("edge_pose/x_mm", "edge_pose/z_mm", "edge_pose/theta_deg", "shape/top1")
+    rows = []
+    for budget in (*map(str, BUDGETS), "all"):
+        for name, group, prefix in budget_lines(budget):
+            cells = [numbers.cell(group(metric), prefix + metric) for metric in metrics]
+            if any(cell != NONE for cell in cells):
+                rows.append([budget, name, *cells])
+    title = _title("Labels", "how many labels a task needs", numbers)
+    header = ["labels", "what", "x mm", "z mm", "theta deg", "shape Top-1 %"]
+    origin = numbers.origin(["labels/sarl/vitactip", "labels/random_init/vitactip", "supervise/supervised/vitactip"])
+    return [title, "", origin, "", *table(header, rows)]
+
+
+def budget_lines(budget: str) -> list[tuple[str, Callable[[str], str], str]]:
+    """Name, group of a metric and prefix of its name, for each way to use a budget of labels."""
+    ways = [
+        (f"{name}, {how}", lambda metric, s=subject: f"labels/{s}/vitactip/{budget}", f"{way}/")
+        for subject, name in (("sarl", "frozen SARL"), ("random_init", "random-init"))
+        for way, how in (("gap+sgd", "linear probe"), ("spatial+ridge", "spatial readout"))
+    ]
+    suffix = "" if budget == "all" else f"@{budget}"
+    supervised = lambda metric: f"supervise/supervised/vitactip/{metric.partition('/')[0]}{suffix}"  # noqa: E731
+    return [*ways, ("supervised from scratch", supervised, "")]
+
+
+def readouts(numbers: Numbers) -> list[str]:
+    """Every readout times every way to fit it, per task, with its cost."""
+    group, done = "readouts/sarl/vitactip", [r for r in numbers.records if r["kind"] == "readouts"]
+    if not done:
+        return []
+    metrics = [f"{task}/{'mean' if task in _ERRORS else 'top1'}" for task in TASKS]
+    header = ["readout", "fit", "features", "ms an image", *(_headed(metric) for metric in metrics)]
+    rows = []
+    for name in READOUTS:
+        times = sorted(record["cost"][f"{name}/ms"] for record in done)
+        for fit in FITS:
+            cells = [numbers.cell(group, f"{name}+{fit}/{metric}") for metric in metrics]
+            cost = [f"{done[0]['cost'][f'{name}/features']:.0f}", f"{times[len(times) // 2]:.1f}"]
+            rows.append([name, "closed form" if fit == "ridge" else "SGD", *cost, *cells])
+    title = _title("Readouts", "frozen SARL, which readout and which fit", numbers)
+    note = "Time is PyTorch's for one image, from pixels to the readout; the exported file is faster (models/*.md)."
+    return [title, "", numbers.origin([group]), "", *table(header, rows), "", note]
+
+
+TABLES = (table1, table2, table3, table4, labels, readouts)
