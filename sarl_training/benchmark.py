@@ -5,9 +5,11 @@ plan -> datasets -> runs, skipping what is recorded -> results.json -> RESULTS.m
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -79,12 +81,27 @@ def run(config: BenchmarkConfig) -> None:
         print("\n".join(run.key for run in todo))
         return
 
-    failed = _do(todo, place, out, gpus, config.device)
+    with _alone_in(work):
+        failed = _do(todo, place, out, gpus, config.device)
     pages.write_page(out, read_records(out / pages.RECORDS))
     print(f"written: {out / pages.PAGE}, {out / pages.RECORDS}")
     if failed:
         print("\n".join(["", "failed:", *(f"  {key}: {reason}" for key, reason in failed.items())]))
         raise RunFailed(f"{len(failed)} of {len(todo)} runs failed, listed above; the same command tries them again")
+
+
+@contextlib.contextmanager
+def _alone_in(work: Path) -> Iterator[None]:
+    """UsageError when another benchmark is at work in this folder."""
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(
+                f"--work {work.parent}: another benchmark of this preset is running there; wait, or give another"
+            ) from error
+        yield
 
 
 def visible_gpus() -> list[str]:

@@ -73,7 +73,14 @@ def test_every_table_is_there_whole_and_says_where_it_is_from(page: Path) -> Non
     for line in origins:
         assert "Toy" in line and "preset: cpu" in line and "commit: 0123456-dirty" in line and "simulated" in line
     assert "seeds: 0, 1, 2" in origins[0]
-    assert "one seed" not in text
+    assert "of 3 seeds" not in text
+
+
+def test_a_missing_seed_is_said(tmp_path: Path) -> None:
+    records = {key: record for key, record in made_up("cpu").items() if key != "cpu/probe/byol/vitactip/s1"}
+    pages.write_page(tmp_path, records)
+    rows = [line for line in (tmp_path / "RESULTS.md").read_text().splitlines() if "2 of 3 seeds" in line]
+    assert rows and all(line.startswith("| BYOL") for line in rows)
 
 
 def test_no_number_that_was_measured_is_missing(page: Path) -> None:

@@ -1,5 +1,6 @@
 """What the benchmark plans, what it takes as done, and in which order it goes: no training here."""
 
+import fcntl
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -190,3 +191,14 @@ def test_a_budget_of_labels_is_nested_keeps_test_and_its_proportions(tmp_path: P
     for count in (7, 81):
         with pytest.raises(UsageError, match=f"--labels {count}"):
             with_labels(table, count, seed=0)
+
+
+def test_two_benchmarks_do_not_share_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "smoke").mkdir()
+    with (tmp_path / "smoke" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        words = ["benchmark", "readouts", "--preset", "smoke", "--work", str(tmp_path), "--device", "cpu"]
+        assert main(words) == ExitStatus.USAGE
+    error = capsys.readouterr().err.strip()
+    assert "\n" not in error and "another benchmark" in error
+    assert not (tmp_path / "smoke" / "data").exists()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from sarl_training.benchmarking.presets import PRESETS
 from sarl_training.benchmarking.records import Record, means
 
 NONE = "–"
@@ -21,13 +22,14 @@ class Numbers:
         return self.means.get(f"{self.preset}/{group}", {}).get(metric)
 
     def cell(self, group: str, metric: str) -> str:
-        """`92.5 ± 0.3` in percent for accuracies, three significant digits for errors."""
-        found = self.value(group, metric)
+        """`92.5 ± 0.3` in percent for accuracies, three significant digits for errors; says when seeds are missing."""
+        found, seeds = self.value(group, metric), PRESETS[self.preset].seeds
         if found is None:
             return NONE
+        short = f" ({found['seeds']} of {seeds} seeds)" if found["seeds"] < seeds else ""
         if metric.endswith(_PERCENT):
-            return f"{100 * found['mean']:.1f} ± {100 * found['std']:.1f}"
-        return f"{found['mean']:.3g} ± {found['std']:.2g}"
+            return f"{100 * found['mean']:.1f} ± {100 * found['std']:.1f}{short}"
+        return f"{found['mean']:.3g} ± {found['std']:.2g}{short}"
 
     def has(self, kinds: Sequence[str]) -> bool:
         return any(record["kind"] in kinds for record in self.records)

@@ -5,6 +5,7 @@ import json
 import logging
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from multiprocessing.process import BaseProcess
@@ -117,16 +118,22 @@ def _stop_if_hopeless(error: BaseException) -> None:
 
 
 def _start(run: Run, place: Workplace, device: str) -> BaseProcess:
-    process = multiprocessing.get_context("spawn").Process(target=_work, args=(run, place, device))
-    process.start()
+    process = multiprocessing.get_context("spawn").Process(target=_work, args=(run, place))
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    os.environ["CUDA_VISIBLE_DEVICES"] = device  # a child looks at it once, on import
+    try:
+        process.start()
+    finally:
+        del os.environ["CUDA_VISIBLE_DEVICES"]
+        if before is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before
     return process
 
 
-def _work(run: Run, place: Workplace, device: str) -> None:
-    """In a process of its own: leaves a record or an error in the run's folder, and its output in log.txt."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = device
-    folder = place.run_folder(run)
-    outcome = _outcome(folder)
+def _work(run: Run, place: Workplace) -> None:
+    """In a process of its own: leaves a record or an error beside the run's folder, and its output in log.txt."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    outcome = _outcome(place.run_folder(run))
     outcome.mkdir(parents=True, exist_ok=True)
     log = os.open(outcome / _LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
@@ -135,6 +142,12 @@ def _work(run: Run, place: Workplace, device: str) -> None:
         write_atomically(outcome / _RECORD_FILE, json.dumps(perform(run, place)).encode())
     except Exception as error:
         write_atomically(outcome / _ERROR_FILE, one_line(error).encode())
+
+
+def _end_with_parent() -> None:
+    """A killed benchmark must not go on in the same folders as its successor."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _collect(run: Run, process: BaseProcess, place: Workplace, store: Store) -> str:

@@ -115,7 +115,10 @@ def table3(numbers: Numbers) -> list[str]:
     rows = []
     for terms in sorted(ABLATIONS, key=len):
         shape, edge = paper_numbers.TABLE3[terms]
-        row = [" + ".join(term.upper() for term in terms) or "none (BYOL)", numbers.cell(groups[terms], "shape/top1")]
+        row = [
+            " + ".join(term.upper() for term in terms) or "none (BYOL with SARL's heads and views)",
+            numbers.cell(groups[terms], "shape/top1"),
+        ]
         row += [f"{shape:.2f}", numbers.cell(groups[terms], "edge_pose/mean"), f"{edge:.4f}"]
         rows.append([*row, *(numbers.cell(groups[terms], f"edge_pose/{axis}") for axis in _AXES["edge pose"][1])])
     title = _title("Table III", "which spatial terms, linear probe", numbers)
