@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix, get_package_share_directory
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription
@@ -51,6 +51,9 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "use_sim_time", default_value="false", choices=list(BOOLEANS), description="Follow /clock (bag replay)"
     ),
+    DeclareLaunchArgument(
+        "rviz", default_value="false", choices=list(BOOLEANS), description="Open RViz with pose, point, force, overlay"
+    ),
 ]
 
 
@@ -82,6 +85,26 @@ def perception_node(context: LaunchContext) -> list[Node]:
     ]
 
 
+def rviz(context: LaunchContext) -> list[Any]:
+    """RViz on the sensor's topics when it is asked for and installed; one line when it is not."""
+    if not BOOLEANS[context.launch_configurations["rviz"]]:
+        return []
+    try:
+        get_package_prefix("rviz2")
+    except PackageNotFoundError:
+        text = "rviz:=true, but RViz is not installed: sudo apt install ros-$ROS_DISTRO-rviz2; the node runs without it"
+        return [LogInfo(msg=text)]
+    return [
+        Node(
+            package="rviz2",
+            executable="rviz2",
+            namespace=context.launch_configurations["namespace"],
+            arguments=["-d", str(SHARE / "config" / "tactile.rviz")],
+            parameters=[{"use_sim_time": BOOLEANS[context.launch_configurations["use_sim_time"]]}],
+        )
+    ]
+
+
 def generate_launch_description() -> LaunchDescription:
     # The variable was renamed with Fast DDS 3.0, which came with Kilted. A profile of the user's own is kept.
     is_old = os.environ.get("ROS_DISTRO", "jazzy") in ("humble", "iron", "jazzy")
@@ -91,5 +114,6 @@ def generate_launch_description() -> LaunchDescription:
             *ARGUMENTS,
             SetEnvironmentVariable(variable, os.environ.get(variable, FAST_DDS_PROFILE)),
             OpaqueFunction(function=perception_node),
+            OpaqueFunction(function=rviz),
         ]
     )

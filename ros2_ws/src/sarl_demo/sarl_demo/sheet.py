@@ -31,7 +31,7 @@ def draw_sheet(
     sheet = np.full((rows * tile, columns * tile, 3), 255, np.uint8)
     for index, path in enumerate(paths):
         rgb = read_rgb(path)
-        estimate = estimator.estimate(rgb)
+        estimate = estimator.estimate(rgb, saliency=True)
         probability = estimate.contact_probability
         square = cv2.resize(crop(rgb, estimator.region), (tile, tile), interpolation=cv2.INTER_AREA)
         drawn = draw_overlay(

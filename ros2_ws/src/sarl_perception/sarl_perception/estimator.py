@@ -17,6 +17,7 @@ import numpy as np
 import onnxruntime
 
 from sarl_perception.contract import METADATA_KEY, Contract, ModelRefused, parse_contract
+from sarl_perception.execution import AUTO, choose_providers, one_line, open_session
 
 INPUT = "image"
 UNFAMILIARITY = "unfamiliarity"
@@ -80,9 +81,9 @@ class Estimate(Mapping[str, np.ndarray]):
 class TactileEstimator:
     """A model file, checked against its contract and ready to run.
 
-    `providers` is a preference list of onnxruntime execution providers, `region` the (x, y, width, height) of the
-    sensor in the camera image in pixels (default: the largest centred square), `sensor` the only sensor accepted
-    (default: any), `threads` the cap on CPU threads. Raises `ModelRefused`.
+    `providers` is a preference list of onnxruntime execution providers (`auto`: the best installed), `region` the
+    (x, y, width, height) of the sensor in the camera image in pixels (default: the largest centred square), `sensor`
+    the only sensor accepted (default: any), `threads` the cap on CPU threads. Raises `ModelRefused`.
     """
 
     def __init__(
@@ -96,7 +97,10 @@ class TactileEstimator:
     ) -> None:
         self.model_path = Path(model_path)
         self.region = region
-        self._session = _open_session(self.model_path, providers, threads)
+        self._session = open_session(self.model_path, providers, threads)
+        is_auto = providers[0] == AUTO  # then the best that is installed, and no more, is wanted
+        installed = choose_providers(providers, onnxruntime.get_available_providers())
+        self.wanted_provider = installed[0] if is_auto else providers[0]
         self.contract = _read_contract(self.model_path, self._session)
         if sensor is not None and sensor != self.contract.sensor:
             raise ModelRefused(f"{self.model_path}: made for sensor {self.contract.sensor!r}, this is {sensor!r}")
@@ -128,7 +132,7 @@ class TactileEstimator:
         try:
             arrays = self._session.run(names, {INPUT: image[None]})
         except Exception as error:  # onnxruntime's errors share no base class
-            raise InferenceFailed(f"{self.model_path}: {_one_line(error)}") from error
+            raise InferenceFailed(f"{self.model_path}: {one_line(error)}") from error
         inference_s = time.perf_counter() - start_s
         values = {name: array[0].astype(np.float64) for name, array in zip(names, arrays, strict=True)}
         for name, value in values.items():
@@ -163,24 +167,6 @@ def resize(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
     turned = tuple(slice(None, None, -1 if stride < 0 else 1) for stride in rgb.strides)
     small = cv2.resize(rgb[turned], (width, height), interpolation=interpolation)
     return np.ascontiguousarray(small[turned])
-
-
-def _open_session(path: Path, providers: Sequence[str], threads: int) -> onnxruntime.InferenceSession:
-    if not path.is_file():
-        raise ModelRefused(f"{path}: no such model file")
-    available = onnxruntime.get_available_providers()
-    usable = [name for name in providers if name in available]
-    if not usable:
-        raise ModelRefused(f"providers {list(providers)}: none is installed; available: {', '.join(available)}")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads must not eat a core
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=usable)
-    except Exception as error:  # onnxruntime's errors share no base class
-        raise ModelRefused(f"{path}: not a readable ONNX model: {_one_line(error)}") from error
 
 
 def _read_contract(path: Path, session: onnxruntime.InferenceSession) -> Contract:
@@ -222,7 +208,3 @@ def _check_tensor(path: Path, node: onnxruntime.NodeArg, kind: str, shape: tuple
     batch, *rest = node.shape if node.shape else [None]
     if node.type != kind or isinstance(batch, int) or rest != list(shape):
         raise ModelRefused(f"{path}: {node.name!r} is {node.type} {node.shape}; expected {kind} {['N', *shape]}")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

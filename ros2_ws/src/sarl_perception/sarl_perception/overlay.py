@@ -1,4 +1,4 @@
-"""The estimate drawn on the camera image: edge line, contact point, force arrow, class and contact text."""
+"""The estimate drawn on the camera image: saliency, edge line, contact point, force arrow, class and contact text."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ POINT = (0, 230, 255)
 FORCE = (255, 80, 80)
 TEXT = (255, 255, 255)
 SHADOW = (0, 0, 0)
+SALIENCY_COLOURS = cv2.COLORMAP_INFERNO
+SALIENCY_SHARE = 0.45  # of a pixel's colour, where the encoder responds most
 PIXELS_PER_NEWTON = 0.1  # of the region's width: 5 N reach its border
 SUBPIXEL_BITS = 4
 
@@ -52,7 +54,11 @@ def draw_overlay(
     `field_of_view_m` is the width of the region of interest at the skin.
     """
     canvas = Canvas(np.ascontiguousarray(rgb).copy(), region or centred_square(*rgb.shape[:2]), field_of_view_m)
+    if estimate.saliency is not None:
+        _draw_saliency(canvas, estimate.saliency)
     lines = [] if in_contact else ["no contact"]
+    if estimate.is_unfamiliar:
+        lines.append("unfamiliar image")
     for output in estimate.contract.outputs.values():
         if output.kind in DRAWERS and in_contact:
             DRAWERS[output.kind](canvas, estimate)
@@ -60,6 +66,18 @@ def draw_overlay(
             lines.append(CAPTIONS[output.kind](output, estimate))
     _draw_text(canvas, lines)
     return canvas.image
+
+
+def _draw_saliency(canvas: Canvas, saliency: np.ndarray) -> None:
+    """Heat where the encoder responds more than it does on the median cell."""
+    x, y, width, height = canvas.region
+    low, high = np.percentile(saliency, (50, 99))
+    level = np.clip((saliency - low) / max(high - low, 1e-9), 0, 1).astype(np.float32)
+    level = cv2.resize(level, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    heat = cv2.applyColorMap((255 * level).astype(np.uint8), SALIENCY_COLOURS)[..., ::-1]
+    patch = canvas.image[y : y + height, x : x + width]
+    share = SALIENCY_SHARE * level[..., None]
+    patch[:] = (patch * (1 - share) + heat * share).astype(np.uint8)
 
 
 def _draw_edge(canvas: Canvas, estimate: Estimate) -> None:

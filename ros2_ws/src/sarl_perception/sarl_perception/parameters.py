@@ -49,7 +49,11 @@ class Settings:
         str, About("The sensor in use; a model for another one is refused. Empty: accept any.", AT_CONFIGURE)
     ]
     providers: Annotated[
-        list[str], About("onnxruntime execution providers, most wanted first; missing: skipped.", AT_CONFIGURE)
+        list[str],
+        About(
+            "onnxruntime execution providers, most wanted first; missing ones are skipped. auto: the best installed.",
+            AT_CONFIGURE,
+        ),
     ]
     threads: Annotated[int, About("Cap on the CPU threads of the model.", AT_CONFIGURE, low=1, high=64)]
     image_transport: Annotated[

@@ -42,3 +42,23 @@ def test_values_far_outside_do_not_overflow(tmp_path: Path) -> None:
     wild = {"edge_pose": [1e9, 0.0, 1.0], "contact_point": [-1e9, 1e9, 0.0], "force": [1e12, -1e12, 0.0]}
     _, overlay = drawn(tmp_path, values=wild)
     assert overlay.shape == (240, 320, 3)
+
+
+def test_saliency_heats_the_cells_that_respond(tmp_path: Path) -> None:
+    image = np.full((240, 320, 3), 60, np.uint8)
+    estimate = TactileEstimator(write_model(tmp_path / "m.onnx", outputs=["force"])).estimate(image)
+    estimate.saliency = np.zeros((12, 12))
+    estimate.saliency[8:10, 2:4] = 1.0
+    overlay = draw_overlay(image, estimate, region=None, field_of_view_m=FIELD_M, in_contact=False).astype(int)
+    heated = np.abs(overlay - 60).sum(2) > 20
+    assert heated[160:200, 80:120].mean() > 0.9, "the region starts at column 40, a cell is 20 px"
+    assert not heated[100:150].any() and not heated[210:].any()
+
+
+def test_an_unfamiliar_image_is_called_so(tmp_path: Path) -> None:
+    image = np.full((240, 320, 3), 90, np.uint8)
+    overlays = []
+    for threshold in (100.0, 1.0):
+        estimate = TactileEstimator(write_model(tmp_path / "m.onnx", unfamiliar_threshold=threshold)).estimate(image)
+        overlays.append(draw_overlay(image, estimate, region=None, field_of_view_m=FIELD_M, in_contact=False))
+    assert not np.array_equal(*overlays)

@@ -1,0 +1,79 @@
+"""Which onnxruntime execution provider runs the model, and with which options."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnxruntime
+
+from sarl_perception.contract import ModelRefused
+
+AUTO = "auto"
+PREFERENCE = (
+    "TensorrtExecutionProvider",
+    "CUDAExecutionProvider",
+    "OpenVINOExecutionProvider",
+    "CPUExecutionProvider",
+)
+"""What `auto` stands for, fastest first."""
+
+
+def choose_providers(wanted: Sequence[str], available: Sequence[str]) -> list[str]:
+    """The wanted providers that are installed, in order, `auto` replaced by `PREFERENCE`; the CPU comes last.
+
+    The CPU is added behind a GPU's provider, which leaves it the operations that it lacks. Raises `ModelRefused` when
+    none is installed.
+    """
+    names = [name for want in wanted for name in (PREFERENCE if want == AUTO else (want,))]
+    usable = [name for name in dict.fromkeys(names) if name in available]
+    if not usable:
+        raise ModelRefused(
+            f"providers {list(wanted)}: none is installed; available: {', '.join(available)}; or write {AUTO}"
+        )
+    return list(dict.fromkeys([*usable, PREFERENCE[-1]]))
+
+
+def provider_options(name: str, threads: int, cache: Path) -> dict[str, str]:
+    """Options of a provider; TensorRT keeps the engines it builds (minutes on a small GPU) in `cache`."""
+    return {
+        "TensorrtExecutionProvider": {
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": str(cache),
+            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_path": str(cache),
+        },
+        "CUDAExecutionProvider": {"cudnn_conv_algo_search": "HEURISTIC"},
+        "OpenVINOExecutionProvider": {"device_type": "CPU", "num_of_threads": str(threads)},
+    }.get(name, {})
+
+
+def engine_cache() -> Path:
+    """Where built engines are kept: $XDG_CACHE_HOME/sarl_perception, or ~/.cache/sarl_perception."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sarl_perception"
+
+
+def open_session(path: Path, wanted: Sequence[str], threads: int) -> onnxruntime.InferenceSession:
+    """Session of a model file on the first wanted provider that starts. Raises `ModelRefused` in one line."""
+    if not path.is_file():
+        raise ModelRefused(f"{path}: no such model file")
+    providers = choose_providers(wanted, onnxruntime.get_available_providers())
+    cache = engine_cache()
+    if "TensorrtExecutionProvider" in providers:
+        cache.mkdir(parents=True, exist_ok=True)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads must not eat a core
+    options.log_severity_level = 3
+    with_options = [(name, provider_options(name, threads, cache)) for name in providers]
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=with_options)
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise ModelRefused(f"{path}: not a readable ONNX model: {one_line(error)}") from error
+
+
+def one_line(error: Exception) -> str:
+    """The message of a library's error, which may have many lines, as one."""
+    return " ".join(str(error).split())
