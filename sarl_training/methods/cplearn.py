@@ -51,7 +51,7 @@ class CPLearn(Method):
         self.register_buffer("codes_FC", codes_FC)
 
     def forward(self, first: View, second: View) -> dict[str, Tensor]:
-        codes_FC = self.codes_FC.float()
+        codes_FC = self.codes_FC.to(self.projector[0].weight.dtype)
         a_BC, b_BC = (
             losses.code_log_probabilities(self.projector(self.encoder(view.x_BCHW).embedding_BD), codes_FC)
             for view in (first, second)

@@ -83,17 +83,14 @@ class DenseCL(Method):
         whole_BD, dense_BPD, map_BPC = self.online(first.x_BCHW)
         key_whole_BD, key_dense_BPD, key_map_BPC = self.target(second.x_BCHW)
         positive_BPD = losses.matched(map_BPC, key_map_BPC, key_dense_BPD)
-        tau = self.config.temperature
-        # A copy of each queue: the backward pass must find what was in it.
+        tau, whole_QD, dense_QD = self.config.temperature, self.whole_queue.rows_QD, self.dense_queue.rows_QD
         terms = {
-            "whole": losses.info_nce(whole_BD, key_whole_BD, self.whole_queue.rows_QD.clone(), temperature=tau),
-            "dense": losses.info_nce(
-                dense_BPD.flatten(0, 1), positive_BPD.flatten(0, 1), self.dense_queue.rows_QD.clone(), temperature=tau
-            ),
+            "whole": losses.info_nce(whole_BD, key_whole_BD, whole_QD, temperature=tau),
+            "dense": losses.info_nce(dense_BPD.flatten(0, 1), positive_BPD.flatten(0, 1), dense_QD, temperature=tau),
         }
-        self.whole_queue.push(distributed.gather(F.normalize(key_whole_BD.float(), dim=1)))
+        self.whole_queue.push(distributed.gather(F.normalize(key_whole_BD.to(whole_QD.dtype), dim=1)))
         # An image's key in the dense queue is its map's mean projection.
-        pooled_BD = F.normalize(key_dense_BPD.float().mean(dim=1), dim=1)
+        pooled_BD = F.normalize(key_dense_BPD.to(dense_QD.dtype).mean(dim=1), dim=1)
         self.dense_queue.push(distributed.gather(pooled_BD))
         return self.weighted(terms)
 

@@ -108,10 +108,14 @@ class SwAV(Method):
         return self.weighted({"swapped": torch.stack(predictions).mean()})
 
     def project(self, views: tuple[View, ...]) -> list[Tensor]:
-        """Unit-norm projections, float32 B×128 per view; views of one size go through the encoder as one batch."""
+        """Unit-norm projections, B×128 per view, in the precision of the prototypes.
+
+        Views of one size go through the encoder as one batch, all together through the projector.
+        """
         batches = [views[:LARGE_VIEWS], views[LARGE_VIEWS:]]
         embeddings = [self.encoder(torch.cat([v.x_BCHW for v in batch])).embedding_BD for batch in batches if batch]
-        return list(F.normalize(self.projector(torch.cat(embeddings)).float(), dim=1).chunk(len(views)))
+        projections_ND = self.projector(torch.cat(embeddings)).to(self.prototypes_KD.dtype)
+        return list(F.normalize(projections_ND, dim=1).chunk(len(views)))
 
     @torch.no_grad()
     def queued(self, large: int, batch: int) -> Tensor:
