@@ -30,7 +30,7 @@ LEVELS = {
     Phase.LOST: DiagnosticStatus.ERROR,
 }
 MESSAGES = {
-    Phase.WAITING: "nothing heard from the perception node yet",
+    Phase.WAITING: "nothing heard from the perception node yet, or nobody listens to cmd_vel",
     Phase.APPROACHING: "lowering until there is contact",
     Phase.FOLLOWING: "following",
     Phase.HOLDING: "no edge pose: standing still",
@@ -64,12 +64,18 @@ class EdgeFollower(Node):
     def _now_s(self) -> float:
         return self.get_clock().now().nanoseconds * 1e-9
 
+    def _is_obeyed(self) -> bool:
+        """Someone listens to the commands: else the servo's record of where the tip is would not be true."""
+        return self._commands.get_subscription_count() > 0
+
     def _take_edge(self, message: PoseWithCovarianceStamped) -> None:
         self._readings += 1
-        self._servo.read(reading_of(message), self._now_s())
+        if self._is_obeyed():
+            self._servo.read(reading_of(message), self._now_s())
 
     def _take_contact(self, message: ContactStamped) -> None:
-        self._servo.feel(message.in_contact, message.probability, self._now_s())
+        if self._is_obeyed():
+            self._servo.feel(message.in_contact, message.probability, self._now_s())
 
     def _command(self) -> None:
         self._send(self._servo.command(self._now_s()))

@@ -120,6 +120,7 @@ def _wait_for_contact(watcher: Watcher, patience_s: float, logs: Path) -> None:
     deadline_s = time.monotonic() + patience_s
     while not any(watcher.trajectory.settled):
         if time.monotonic() > deadline_s:
-            state = watcher.state or "silent"
+            poses = watcher.trajectory.poses
+            state = (watcher.state or "silent") + (f", tip {poses[-1].depth_mm:.1f} mm deep" if poses else "")
             raise RunFailed(f"no edge followed within {patience_s:.0f} s (follower: {state}): see the logs in {logs}")
         watcher.spin()
