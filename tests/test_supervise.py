@@ -122,3 +122,15 @@ def test_a_folder_in_use_and_a_changed_setting_are_refused(finished, data, capsy
     assert "already holds a run" in capsys.readouterr().err
     assert main(["supervise", "--out", str(finished), "--resume", "--seed", "3"]) == 2
     assert "seed: 0 recorded, 3 asked for" in capsys.readouterr().err
+
+
+def test_a_budget_of_labels_and_the_predictions_on_test(data, tmp_path):
+    out = tmp_path / "out"
+    words = ["supervise", "--data", str(data), "--out", str(out), "--epochs", "1", "--tasks", "edge_pose"]
+    assert main([*words, "--labels", "20", *WORDS]) == 0
+    record = json.loads((out / "supervise.json").read_text())["tasks"]["edge_pose"]
+    assert record["count"] == {"train": 15, "val": 5, "test": 12}
+    with np.load(out / "edge_pose" / "predictions.npz") as file:
+        errors = np.abs(file["predicted"] - file["true"]).mean(0)
+    assert errors[0] == pytest.approx(record["supervised"]["test"]["x_mm"], rel=1e-4)
+    assert main([*words[:4], str(tmp_path / "other"), "--labels", "400", *WORDS]) == 2

@@ -55,17 +55,17 @@ class Workplace:
 
 def perform(run: Run, place: Workplace) -> Record:
     """Do a run, going on where a killed one stopped; its record."""
-    folder, wanted = place.run_folder(run), identity(run)
-    mark = folder / _IDENTITY_FILE
-    if folder.exists() and (not mark.exists() or mark.read_text(encoding="utf-8") != wanted):
-        shutil.rmtree(folder)  # of other settings
+    dataset = Dataset.open(place.sources.path(run.data))
+    folder, wanted, data_hash = place.run_folder(run), identity(run), dataset.data_hash()
+    mark, text = folder / _IDENTITY_FILE, f"{wanted} {data_hash}"
+    if folder.exists() and (not mark.exists() or mark.read_text(encoding="utf-8") != text):
+        shutil.rmtree(folder)  # of other settings or data
     continued = folder.exists()
-    write_atomically(mark, wanted.encode())
+    write_atomically(mark, text.encode())
     start = time.monotonic()
     found = _KINDS[run.kind](run, place)
     seconds = time.monotonic() - start
     method, own = method_of(run.subject)
-    dataset = Dataset.open(place.sources.path(run.data))
     return {
         "key": run.key,
         "kind": run.kind,
@@ -77,7 +77,7 @@ def perform(run: Run, place: Workplace) -> Record:
         "detail": run.detail,
         "commit": git_commit(),
         "config_sha256": wanted,
-        "data_sha256": dataset.data_hash(),
+        "data_sha256": data_hash,
         "simulated": dataset.simulated,
         "device": device_name(resolve_device(place.device)),
         "torch": torch.__version__,
