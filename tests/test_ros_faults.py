@@ -89,7 +89,7 @@ def test_large_frames_lost_in_the_default_transport_are_named_with_the_fix(peer:
         camera(width=640, height=480, rate=30, without=DEFAULT_TRANSPORT),
     ):
         status = peer.fault("lost_frames")
-        assert status.level == DiagnosticStatus.ERROR
+        assert status.level in (DiagnosticStatus.WARN, DiagnosticStatus.ERROR)  # by the share lost so far
         assert "512 KB" in status.message and "FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA" in status.message
         assert int({item.key: item.value for item in status.values}["lost"]) > 5
 
