@@ -28,12 +28,13 @@ def ros(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_the_camera_moves_as_commanded_and_shows_it(ros: None, tmp_path: Path) -> None:
     from geometry_msgs.msg import PoseStamped, TwistStamped
+    from rclpy.qos import qos_profile_sensor_data
     from ros_peer import Peer, running
     from sarl_demo.tip_messages import tip_pose
     from sensor_msgs.msg import Image
 
     peer = Peer()
-    peer.listen(Image, "image_raw")
+    peer.node.create_subscription(Image, "image_raw", peer.heard["image_raw"].append, qos_profile_sensor_data)
     peer.listen(PoseStamped, "ground_truth/tip_pose")
     peer.listen(PoseStamped, "ground_truth/edge_pose")
     commands = peer.node.create_publisher(TwistStamped, "cmd_vel", 1)
