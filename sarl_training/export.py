@@ -6,28 +6,30 @@ Heads are fitted in closed form on train, their lambda and uncertainty on val; t
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from torch import nn
 
 from sarl_training.atomic_file import write_atomically
+from sarl_training.compression import Compressed, compress, measure
 from sarl_training.config import Device
 from sarl_training.contract import VERSION, check_contract
 from sarl_training.dataset import Dataset, Table, load_images
-from sarl_training.deployed_model import READOUT, DeployedModel, covariance_name
-from sarl_training.deployment_heads import fit_classification, fit_contact, fit_regression
+from sarl_training.deployed_model import READOUT, DeployedModel, Trunk, covariance_name
 from sarl_training.device import resolve_device
 from sarl_training.errors import DataRefused, UsageError
-from sarl_training.features import extract, image_size_for
+from sarl_training.features import extract_trunk, image_size_for
+from sarl_training.head_fitting import Fitted, fit
+from sarl_training.image_file import find_images
 from sarl_training.labels import SPLITS
-from sarl_training.model_card import ModelFacts, TaskFacts, card, summary
-from sarl_training.networks import Encoder, load_encoder
+from sarl_training.model_card import ModelFacts, card, summary
+from sarl_training.model_measurement import draw, measure_unlike
+from sarl_training.networks import load_encoder
 from sarl_training.onnx_file import OnnxModel, compare, to_onnx
-from sarl_training.pictures import confusion_matrices, predicted_against_true
-from sarl_training.readouts import READOUTS
 from sarl_training.run_folder import git_commit, provenance
-from sarl_training.task_answers import answers, calibration, errors, labels
+from sarl_training.task_answers import labels
 from sarl_training.task_tables import known_tasks, task_tables
 from sarl_training.tasks import Task
 
@@ -52,6 +54,13 @@ class ExportConfig:
     """Side of the input images in pixels; the encoder's when not given."""
     device: Device = "auto"
     """Where to compute the features of the training images."""
+    quantize: Literal["none", "int8", "fp16"] = "none"
+    """int8 for CPUs, fp16 for GPUs: the encoder's convolutions; heads stay float32. Refused when an axis or Top-1
+    loses more than 5 % against float32."""
+    unlike: tuple[Path, ...] = ()
+    """Folders of images that the model should call unfamiliar (another sensor's): the card says how often it does."""
+    notes: Path | None = None
+    """Markdown file to close the card with."""
 
     def __post_init__(self) -> None:
         if self.out.suffix != ".onnx":
@@ -59,65 +68,86 @@ class ExportConfig:
 
 
 def run(config: ExportConfig) -> None:
-    """Write `config.out` only after it agreed with PyTorch; raises RunFailed when it does not."""
+    """Write `config.out` only after it agreed with PyTorch, or when compressed with float32; else raises RunFailed."""
     device = resolve_device(config.device)
     encoder, metadata = load_encoder(config.encoder)
     size = image_size_for(metadata, config.image_size)
     dataset = Dataset.open(config.data)
     tasks = known_tasks(dataset)
     tables = {tasks[name]: table for name, table in task_tables(dataset, config.tasks, config.sensor).items()}
+    familiar = _familiar_tables(dataset, config.sensor)
+    notes = _read_notes(config.notes)
 
-    encoder.to(device)
-    fitted = {task: _fit_head(task, table, encoder, size) for task, table in tables.items()}
-    model = DeployedModel(encoder.cpu(), {task.output: head for task, (head, _) in fitted.items()})
-    contract = _contract(config, metadata, dataset, size, {task: (tables[task], fitted[task][1]) for task in tables})
-    check_contract(contract)
+    trunk = Trunk(encoder.to(device))
+    fitted = fit(partial(extract_trunk, trunk), tables, familiar, size)
+    model = DeployedModel(trunk.cpu(), fitted.heads)
+    contract = _contract(config, metadata, dataset, size, tables, fitted)
     file = to_onnx(model, model.output_names, size, contract)
-    onnx_model = OnnxModel(file)
     tests = {task: table.part("test") for task, table in tables.items()}
     images = load_images([image for test in tests.values() for image in test.images[:PARITY_IMAGES]], size)
     ranges = {task.output: np.ptp(labels(task, table).numpy(), 0) for task, table in tables.items() if task.axes}
-    parity = compare(model, onnx_model, images, ranges)
+    parity = compare(model, OnnxModel(file), images, ranges)
+    measured = measure(file, tables, fitted, size)
+    made = Compressed("float32", file, contract, measured, [])
+    if config.quantize != "none":
+        parity = {}
+        write_contract = partial(_contract, config, metadata, dataset, size, tables)
+        made = compress(config.quantize, trunk, measured.facts, tables, familiar, size, write_contract)
 
-    task_facts = []
-    for task, test in tests.items():
-        outputs = onnx_model(load_images(test.images, size), label=f"{task.name} test")
-        task_facts.append(_measure(task, tables[task], fitted[task][1], outputs))
-        _draw(config.out.with_suffix(f".{task.name}.png"), task, test, outputs, dataset.simulated)
+    onnx_model = OnnxModel(made.file)
+    threshold = float(made.contract["unfamiliar_threshold"])
+    foreign = _foreign_frames(dataset, tables, config)
     facts = ModelFacts(
         name=config.out.stem,
-        megabytes=len(file) / 1e6,
+        megabytes=len(made.file) / 1e6,
         latency_ms=onnx_model.latency_ms(images[0]),
+        precision=made.precision,
         parity=parity,
-        contract=contract,
+        losses=made.losses,
+        contract=made.contract,
         encoder=metadata,
         readout=READOUT,
         command=provenance()["command"],
-        tasks=task_facts,
+        tasks=made.measured.facts,
+        unlike=measure_unlike(onnx_model, tables, familiar, foreign, threshold, size),
+        notes=notes,
     )
+    for task, test in tests.items():
+        draw(config.out.with_suffix(f".{task.name}.png"), task, test, made.measured.outputs[task], dataset.simulated)
     write_atomically(config.out.with_suffix(".md"), card(facts).encode())
-    write_atomically(config.out, file)
+    write_atomically(config.out, made.file)
     print(summary(facts))
     print(f"written: {config.out}; its card and pictures are beside it")
 
 
-def _fit_head(task: Task, table: Table, encoder: Encoder, size: int) -> tuple[nn.Module, list[float]]:
-    """The task's head and its error on val."""
-    folds, parts = {}, {split: table.part(split) for split in ("train", "val")}
-    for split, part in parts.items():
-        phi_NF = extract(encoder, READOUTS[READOUT], load_images(part.images, size), f"{task.name} {split}")
-        folds[split] = phi_NF, labels(task, part)
-    if task.message == "contact":
-        if set(table.columns["label"]) != {0, 1}:
-            raise DataRefused(f"{table.path}: labels of {task.name} must be 0 and 1, both present; label both kinds")
-        head: nn.Module = fit_contact(folds["train"], folds["val"])
-    elif task.kind == "classification":
-        head = fit_classification(folds["train"], folds["val"], len(table.class_names))
-    else:
-        head = fit_regression(folds["train"], folds["val"])
-    found = head(folds["val"][0])
-    values = found[0] if task.kind == "regression" else found
-    return head, errors(task, {task.output: values.numpy()}, parts["val"])
+def _familiar_tables(dataset: Dataset, sensor: str) -> dict[str, Table]:
+    """Every labelled table of the sensor that has train, val and test frames."""
+    tables = {name: dataset.table(name, sensor) for name in dataset.tasks() if sensor in dataset.sensors(name)}
+    return {name: table for name, table in tables.items() if set(SPLITS) <= set(table.split)}
+
+
+def _foreign_frames(dataset: Dataset, tables: Mapping[Task, Table], config: ExportConfig) -> dict[str, list[Path]]:
+    """Frames that are not this sensor's: the dataset's other sensors on the same tasks' test contacts, and `unlike`."""
+    foreign: dict[str, list[Path]] = {}
+    for task in tables:
+        for sensor in dataset.sensors(task.name):
+            if sensor != config.sensor:
+                foreign.setdefault(sensor, []).extend(dataset.table(task.name, sensor).part("test").images)
+    for folder in config.unlike:
+        images = find_images(folder)[0]
+        if not images:
+            raise DataRefused(f"--unlike {folder}: no images found; give a folder of jpg, png, bmp, tif or webp")
+        foreign["/".join(folder.parts[-3:])] = images
+    return foreign
+
+
+def _read_notes(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataRefused(f"--notes {path}: cannot be read ({error}); give a Markdown file in UTF-8") from error
 
 
 def _contract(
@@ -125,16 +155,20 @@ def _contract(
     metadata: Mapping[str, str],
     dataset: Dataset,
     size: int,
-    heads: Mapping[Task, tuple[Table, list[float]]],
+    tables: Mapping[Task, Table],
+    fitted: Fitted,
 ) -> dict[str, object]:
     """The promise that travels in the file; models/CONTRACT.md explains it."""
     frame = f"{config.sensor}_tip"
-    return {
+    saliency = Trunk.saliency_size(size)
+    contract: dict[str, object] = {
         "version": VERSION,
         "sensor": config.sensor,
         "image": {"height": size, "width": size, "encoding": "rgb8"},
         "frame": frame,
-        "outputs": [_contract_output(task, table, error, frame) for task, (table, error) in heads.items()],
+        "outputs": [_contract_output(task, tables[task], error, frame) for task, error in fitted.validation.items()],
+        "unfamiliar_threshold": fitted.heads.familiarity.threshold,
+        "saliency": {"height": saliency, "width": saliency},
         "provenance": {
             "method": metadata.get("method", "unknown"),
             "run": metadata.get("run", "unknown"),
@@ -146,6 +180,8 @@ def _contract(
             "dataset": str(dataset.info.get("name", dataset.path.name)),
         },
     }
+    check_contract(contract)
+    return contract
 
 
 def _contract_output(task: Task, table: Table, validation_error: list[float], frame: str) -> dict[str, object]:
@@ -155,28 +191,3 @@ def _contract_output(task: Task, table: Table, validation_error: list[float], fr
     axes = [axis.removeprefix("p") for axis in task.axes] if task.message == "point" else list(task.axes)
     entry |= {"axes": axes, "unit": list(task.si_units), "frame": frame, "covariance": covariance_name(task.output)}
     return entry
-
-
-def _measure(task: Task, table: Table, val: list[float], outputs: Mapping[str, np.ndarray]) -> TaskFacts:
-    """What the exported file does on test."""
-    train, test = table.part("train"), table.part("test")
-    ranges = {name: (float(train.columns[name].min()), float(train.columns[name].max())) for name in task.columns}
-    return TaskFacts(
-        task=task,
-        counts={split: int((table.split == split).sum()) for split in SPLITS},
-        val=val,
-        test=errors(task, outputs, test),
-        calibration=calibration(task, outputs, test),
-        ranges=ranges if task.kind == "regression" else {},
-        classes=len(table.class_names),
-    )
-
-
-def _draw(path: Path, task: Task, test: Table, outputs: Mapping[str, np.ndarray], simulated: bool) -> None:
-    title = f"{task.output}{' (simulated)' if simulated else ''}"
-    found, true = answers(task, outputs), labels(task, test).numpy()
-    if task.kind == "classification":
-        confusion_matrices(path, title, test.class_names, true, {"exported file": found})
-    else:
-        axes = [f"{axis} ({unit})" for axis, unit in zip(task.axes, task.units, strict=True)]
-        predicted_against_true(path, title, axes, true / task.si_scale, {"exported file": found / task.si_scale})

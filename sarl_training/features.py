@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from sarl_training.config import check_image_size
+from sarl_training.deployed_model import Trunk, TrunkFeatures
 from sarl_training.errors import UsageError
 from sarl_training.networks import Encoder, normalise
 from sarl_training.readouts import HasFeatures
@@ -29,6 +30,17 @@ def extract(
         for start in tqdm(starts, label, unit="batch", delay=1, leave=False):
             rows.append(readout(encoder(_batch(images_NHWC, start, device))).float().cpu())
     return torch.cat(rows)
+
+
+def extract_trunk(trunk: Trunk, images_NHWC: np.ndarray, label: str) -> TrunkFeatures:
+    """What the heads see of every image, on the CPU; the trunk on its own device."""
+    device = next(trunk.parameters()).device
+    rows: list[TrunkFeatures] = []
+    with torch.inference_mode():
+        for start in tqdm(range(0, len(images_NHWC), _BATCH_SIZE), label, unit="batch", delay=1, leave=False):
+            batch = torch.from_numpy(np.array(images_NHWC[start : start + _BATCH_SIZE])).to(device)
+            rows.append(TrunkFeatures(*(part.float().cpu() for part in trunk(batch))))
+    return TrunkFeatures(*(torch.cat(parts) for parts in zip(*rows, strict=True)))
 
 
 def image_size_for(metadata: Mapping[str, str], asked: int | None) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sarl_training.familiarity import FALSE_ALARMS
 from sarl_training.task_answers import Calibration
 from sarl_training.tasks import Task
 
@@ -26,30 +27,65 @@ class TaskFacts:
 
 
 @dataclass(frozen=True)
+class UnlikeFacts:
+    """How the exported file takes one kind of frame."""
+
+    name: str
+    frames: int
+    called_unfamiliar: float
+    """Share above the contract's threshold."""
+    auroc: float | None
+    """Against the sensor's own test frames; None for those."""
+    coverage_90: float | None
+    """Share of their true values inside the 90 % ellipsoids, all geometric heads; None where no truth is known."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What compression cost one axis, or one head's classes, on test."""
+
+    name: str
+    float32: float
+    """Error in printed units."""
+    compressed: float
+    share: float
+    """Error gained, or Top-1 lost, as a share of what float32 has."""
+
+
+@dataclass(frozen=True)
 class ModelFacts:
     """One exported file."""
 
     name: str
     megabytes: float
     latency_ms: float
+    precision: str
     parity: Mapping[str, float]
-    """Largest difference to PyTorch per output, as a share of its range."""
+    """Largest difference to PyTorch per output, as a share of its range; empty for a compressed file."""
+    losses: Sequence[Loss]
+    """Of a compressed file."""
     contract: Mapping[str, object]
     encoder: Mapping[str, str]
     readout: str
     command: str
     tasks: Sequence[TaskFacts]
+    unlike: Sequence[UnlikeFacts]
+    notes: str
+    """Markdown of the one who exports; "" for none."""
 
 
 def summary(facts: ModelFacts) -> str:
     """What `sarl-train export` prints."""
-    parity = ", ".join(f"{name} {share:.0e}" for name, share in facts.parity.items())
     lines = [
         f"Exported model{_simulated(facts)}: {_cost(facts)}",
         *_error_table(facts),
         *_uncertainty_table(facts),
-        f"ONNX against PyTorch, largest difference as a share of each output's range: {parity}",
+        *_unlike_table(facts),
+        *_loss_table(facts),
     ]
+    if facts.parity:
+        parity = ", ".join(f"{name} {share:.0e}" for name, share in facts.parity.items())
+        lines.append(f"ONNX against PyTorch, largest difference as a share of each output's range: {parity}")
     return "\n".join(lines)
 
 
@@ -79,11 +115,19 @@ Mean absolute error, or the share of wrong classes. Test is the exported file, r
 ## Uncertainty{simulated}
 
 {_lines(_uncertainty_table(facts) or ["No head of this model gives a covariance."])}
+{_calibration_note(facts)}
+## Frames unlike the training images{simulated}
+
+The graph's `unfamiliarity` is the Mahalanobis distance of early-layer channel statistics to the training frames of
+all tasks. Above {facts.contract["unfamiliar_threshold"]:.3g}, which {FALSE_ALARMS:.0%} of val frames pass, a frame is
+unfamiliar, and covariances grow.
+
+{_lines(_unlike_table(facts))}
 
 ## Not good for
 
 {_lines(_limits(facts))}
-"""
+{_compression(facts)}{_notes(facts)}"""
 
 
 def _lines(lines: Sequence[str]) -> str:
@@ -95,7 +139,43 @@ def _simulated(facts: ModelFacts) -> str:
 
 
 def _cost(facts: ModelFacts) -> str:
-    return f"{facts.megabytes:.1f} MB, {facts.latency_ms:.1f} ms for one image on the CPU that exported it"
+    latency = f"{facts.latency_ms:.1f} ms for one image on the CPU that exported it"
+    return f"{facts.precision}, {facts.megabytes:.1f} MB, {latency}"
+
+
+def _unlike_table(facts: ModelFacts) -> list[str]:
+    lines = ["| frames | how many | called unfamiliar | AUROC | inside the 90 % ellipsoid |", "|---|---|---|---|---|"]
+    for fact in facts.unlike:
+        auroc = "" if fact.auroc is None else f"{fact.auroc:.3f}"
+        coverage = "" if fact.coverage_90 is None else f"{fact.coverage_90:.0%}"
+        lines.append(f"| {fact.name} | {fact.frames} | {fact.called_unfamiliar:.1%} | {auroc} | {coverage} |")
+    return lines
+
+
+def _calibration_note(facts: ModelFacts) -> str:
+    """Names the heads whose coverage is not what it should be."""
+    off = [
+        fact.task.output
+        for fact in facts.tasks
+        if fact.calibration is not None and not 0.85 <= fact.calibration.coverage_90 <= 0.95
+    ]
+    return f"\nOutside 85 to 95 %: {', '.join(off)}.\n" if off else ""
+
+
+def _loss_table(facts: ModelFacts) -> list[str]:
+    rows = [
+        f"| {loss.name} | {loss.float32:.3g} | {loss.compressed:.3g} | {loss.share:+.1%} |" for loss in facts.losses
+    ]
+    title = f"| test error | float32 | {facts.precision} | lost |"
+    return [title, "|---|---|---|---|", *rows] if rows else []
+
+
+def _compression(facts: ModelFacts) -> str:
+    return f"\n## Against float32\n\n{_lines(_loss_table(facts))}\n" if facts.losses else ""
+
+
+def _notes(facts: ModelFacts) -> str:
+    return f"\n{facts.notes.strip()}\n" if facts.notes else ""
 
 
 def _error_table(facts: ModelFacts) -> list[str]:

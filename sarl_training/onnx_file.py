@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from sarl_training.contract import METADATA_KEY
@@ -23,24 +23,31 @@ PARITY_BATCHES = (1, 8)
 
 
 def to_onnx(model: nn.Module, output_names: Sequence[str], size: int, contract: Mapping[str, object]) -> bytes:
-    """Trace the module for uint8 [N, size, size, 3], N free; unused layers go, and so do traces of this machine."""
+    """File of a module that takes uint8 [N, size, size, 3]."""
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
+    return finish(trace(model, {INPUT: example}, output_names), contract)
+
+
+def trace(model: nn.Module, examples: Mapping[str, Tensor], output_names: Sequence[str]) -> onnx.ModelProto:
+    """Graph of a module for inputs like the named examples, their first dimension free; unused layers go."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)  # the exporter's own progress and deprecations say nothing to a user
+    batch = torch.export.Dim("N")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                model, (example,), dynamo=True, verbose=False, opset_version=OPSET,
-                input_names=[INPUT], output_names=list(output_names), dynamic_shapes=({0: torch.export.Dim("N")},),
+                model, tuple(examples.values()), dynamo=True, verbose=False, opset_version=OPSET,
+                input_names=list(examples), output_names=list(output_names),
+                dynamic_shapes=tuple({0: batch} for _ in examples),
             )  # fmt: skip
     finally:
         logging.disable(disabled)
-    return _finish(program.model_proto, contract).SerializeToString()
+    return program.model_proto
 
 
-def _finish(proto: onnx.ModelProto, contract: Mapping[str, object]) -> onnx.ModelProto:
-    """Drop source paths and stack traces that the exporter records; add the contract."""
+def finish(proto: onnx.ModelProto, contract: Mapping[str, object]) -> bytes:
+    """The file: without source paths and stack traces that the exporter records, with the contract."""
     for node in proto.graph.node:
         node.ClearField("metadata_props")
         node.ClearField("doc_string")
@@ -50,7 +57,7 @@ def _finish(proto: onnx.ModelProto, contract: Mapping[str, object]) -> onnx.Mode
     proto.ClearField("metadata_props")
     onnx.helper.set_model_props(proto, {METADATA_KEY: json.dumps(contract, sort_keys=True)})
     onnx.checker.check_model(proto)
-    return proto
+    return proto.SerializeToString()
 
 
 class OnnxModel:

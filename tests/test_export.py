@@ -15,10 +15,11 @@ from tiny_dataset import write_dataset
 from sarl_training import contract, onnx_file
 from sarl_training.cli import main
 from sarl_training.dataset import Dataset, load_images
-from sarl_training.deployed_model import READOUT, DeployedModel
+from sarl_training.deployed_model import READOUT, DeployedModel, Heads, Trunk
 from sarl_training.deployment_heads import RegressionHead, fit_classification, fit_contact, fit_regression
 from sarl_training.errors import DataRefused, ExitStatus
-from sarl_training.features import extract
+from sarl_training.familiarity import fit_familiarity
+from sarl_training.features import extract, extract_trunk
 from sarl_training.networks import Encoder, load_encoder, save_encoder
 from sarl_training.readouts import READOUTS
 from sarl_training.ridge import decompose, fit_ridge, low_rank_leverage, ridge_path
@@ -189,7 +190,9 @@ def module_and_file(files: Path) -> tuple[DeployedModel, onnxruntime.InferenceSe
     images = np.array(load_images(table.images, 32))
     phi_NF, y_ND = extract(encoder, READOUTS[READOUT], images), table.targets(("x_mm", "z_mm", "theta_deg"))
     train, val = ((phi_NF[rows], torch.from_numpy(y_ND[rows])) for rows in (slice(20, None), slice(20)))
-    model = DeployedModel(encoder, {"edge_pose": fit_regression(train, val)})
+    channels_NC = extract_trunk(Trunk(encoder), images, "channels").channels_BC
+    familiarity = fit_familiarity(channels_NC[20:], channels_NC[:20]).with_growth({"edge_pose": 2.0})
+    model = DeployedModel(Trunk(encoder), Heads({"edge_pose": fit_regression(train, val)}, familiarity))
     content = onnx_file.to_onnx(model, model.output_names, 32, {"any": "text"})
     return model, onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"]), images
 

@@ -1,0 +1,96 @@
+"""A compressed file: what is quantised, that heads stay as they were fitted, and that a loss is refused."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from test_export import TASKS, words
+from test_probe import METADATA
+from tiny_dataset import write_dataset
+
+from sarl_training import compression, quantisation
+from sarl_training.cli import main
+from sarl_training.deployed_model import DeployedModel, Heads, Trunk
+from sarl_training.deployment_heads import fit_regression
+from sarl_training.errors import ExitStatus
+from sarl_training.familiarity import fit_familiarity
+from sarl_training.features import extract_trunk
+from sarl_training.networks import Encoder, save_encoder
+from sarl_training.onnx_file import INPUT, OnnxModel, finish, trace
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def parts() -> tuple[Trunk, Heads, bytes, np.ndarray]:
+    """A trunk, heads fitted on it, its graph, and images."""
+    torch.manual_seed(0)
+    images = np.random.default_rng(0).integers(0, 256, (48, SIZE, SIZE, 3), np.uint8)
+    trunk = Trunk(Encoder())
+    features = extract_trunk(trunk, images, "features")
+    fold = features.phi_BF, torch.randn(48, 3) * 1e-3
+    heads = Heads({"force": fit_regression(fold, fold)}, fit_familiarity(features.channels_BC, features.channels_BC))
+    names = [*compression.LINKS, "saliency"]
+    graph = trace(trunk, {INPUT: torch.zeros(2, SIZE, SIZE, 3, dtype=torch.uint8)}, names)
+    return trunk, heads, graph.SerializeToString(), images
+
+
+def with_heads(trunk: bytes, heads: Heads) -> OnnxModel:
+    examples = {"phi": torch.zeros(2, 12288), "channels": torch.zeros(2, len(heads.familiarity.mean_C))}
+    graph = trace(heads, examples, heads.output_names).SerializeToString()
+    joined = quantisation.join(trunk, graph, compression.LINKS, [*heads.output_names, "saliency"])
+    return OnnxModel(finish(joined, {"any": "text"}))
+
+
+def test_joined_graphs_answer_like_the_module(parts: tuple) -> None:
+    trunk, heads, graph, images = parts
+    found = with_heads(graph, heads)(images)
+    model = DeployedModel(trunk, heads)
+    with torch.inference_mode():
+        expected = dict(zip(model.output_names, model(torch.from_numpy(images)), strict=True))
+    assert list(found) == model.output_names
+    for name, values in expected.items():
+        assert found[name] == pytest.approx(values.numpy(), rel=1e-3, abs=1e-5 * float(values.abs().max())), name
+
+
+@pytest.mark.parametrize(("layers", "convolutions"), [(("layer1", "layer3"), 9), (("layer2.0.conv1",), 1)])
+def test_int8_is_in_the_layers_asked_for_and_near_float(parts: tuple, layers: tuple, convolutions: int) -> None:
+    _, heads, graph, images = parts
+    file = quantisation.quantise_int8(graph, layers, images)
+    proto = onnx.load_from_string(file)
+    made_by = {name: node for node in proto.graph.node for name in node.output}
+    weights = [made_by.get(node.input[1]) for node in proto.graph.node if node.op_type == "Conv"]
+    quantised = [node for node in weights if node is not None and node.op_type == "DequantizeLinear"]
+    assert len(quantised) == convolutions
+    plain, found = OnnxModel(graph)(images), OnnxModel(file)(images)
+    error = np.abs(found["phi"] - plain["phi"]).mean() / plain["phi"].std()
+    assert 0 < error < 0.05
+    assert set(with_heads(file, heads)(images)) == {"force", "force_covariance", "unfamiliarity", "saliency"}
+
+
+def test_fp16_keeps_inputs_and_outputs_float(parts: tuple) -> None:
+    _, heads, graph, images = parts
+    file = quantisation.to_fp16(graph)
+    assert len(file) < 0.6 * len(graph)
+    plain, found = OnnxModel(graph)(images), OnnxModel(file)(images)
+    assert found["phi"].dtype == np.float32
+    assert np.abs(found["phi"] - plain["phi"]).max() < 0.02 * plain["phi"].std()
+    assert np.isfinite(with_heads(file, heads)(images)["force_covariance"]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["int8", "fp16"])
+def test_export_compresses_or_refuses(
+    kind: str, tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    save_encoder(Encoder(), tmp_path / "run" / "encoder.safetensors", METADATA)
+    write_dataset(tmp_path / "data", TASKS)
+    monkeypatch.setattr(compression, "MOST_LOSS", 10.0)
+    assert main(words(tmp_path, quantize=kind, out=tmp_path / "small.onnx")) == ExitStatus.DONE
+    assert kind.upper() in capsys.readouterr().out
+    assert "## Against float32" in (tmp_path / "small.md").read_text()
+    monkeypatch.setattr(compression, "MOST_LOSS", -1.0)
+    assert main(words(tmp_path, quantize=kind, out=tmp_path / "none.onnx")) == ExitStatus.FAILED
+    assert "against float32, allowed" in capsys.readouterr().err
+    assert not [*tmp_path.glob("none*")]
