@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sarl_training import distributed, losses
+from sarl_training.config import IMAGE_SIZES
 from sarl_training.errors import UsageError
 from sarl_training.feature_queue import FeatureQueue
 from sarl_training.methods.base import PAPER_SCALE, Method
@@ -80,7 +81,8 @@ class SwAV(Method):
         self.frozen, self.steps_of_queue = False, -1
 
     def plan(self, config: ViewConfig, size: int) -> tuple[ViewPlan, ...]:
-        side = max(8 * round(size * SMALL_SIDE / 8), 8)
+        # Not below the encoder's smallest: at 16 px oneDNN's bfloat16 gradient of layer 4 is garbage (torch 2.15).
+        side = max(8 * round(size * SMALL_SIDE / 8), IMAGE_SIZES.start)
         # The published blur is as wide in pixels on small views as on large ones.
         sigma = tuple(value * size / side for value in config.blur_sigma)
         small = replace(config.second(), crop_scale=self.config.small_scale, blur_sigma=sigma, same_zoom=False)
