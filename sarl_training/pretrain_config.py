@@ -54,8 +54,8 @@ class PretrainConfig:
     precision: settings.Precision = "auto"
     """Arithmetic of the networks (losses are always float32); auto takes bfloat16 where the hardware has it."""
     compile: bool = False
-    """Compile the encoders with torch.compile. Off by default: on two CPU cores steps are 4 % faster after a first one of
-    50 s (models/LOG.md); needs a C++ compiler."""
+    """Compile the encoders with torch.compile. Off by default: on two CPU cores steps are 4 % faster after a first one
+    of 50 s (models/LOG.md); needs a C++ compiler."""
     resume: bool = False
     """Continue the run in --out exactly where its last checkpoint left it, with its recorded settings."""
     trackers: tuple[TrackerName, ...] = ()

@@ -58,7 +58,9 @@ def test_launch_files_parameters_and_models_are_installed() -> None:
         pytest.skip(robot_side.NOT_BUILT)
     installed = {path.name for path in (share / "launch").iterdir()}
     assert installed == {path.name for path in LAUNCH.glob("*.launch.py")} == set(ARGUMENTS)
-    assert {"perception.yaml", "fastdds_large_frames.xml", "tactile.rviz"} <= {path.name for path in (share / "config").iterdir()}
+    assert {"perception.yaml", "fastdds_large_frames.xml", "tactile.rviz"} <= {
+        path.name for path in (share / "config").iterdir()
+    }
     shipped = {path.name for path in (robot_side.ROOT / "models").glob("*.onnx")}
     assert {path.name for path in share.glob("models/*.onnx")} == shipped
 

@@ -52,7 +52,9 @@ def resume(out, *more: str, method: str = "byol") -> None:
 
 def metrics(out) -> list[dict]:
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in ("images_per_second", "time", "memory_peak_mb")} for line in lines]
+    return [
+        {k: v for k, v in line.items() if k not in ("images_per_second", "time", "memory_peak_mb")} for line in lines
+    ]
 
 
 def newest_state(out) -> dict:

@@ -1,4 +1,4 @@
-"""The real frames of three public repositories, where they are: $SARL_REALDATA, else `shared/realdata` beside the checkout.
+"""Real frames of three public repositories, where they are: $SARL_REALDATA, else `shared/realdata` beside the checkout.
 
 They are few, so they show that real files are read and that every verb runs on them; they measure nothing.
 """
