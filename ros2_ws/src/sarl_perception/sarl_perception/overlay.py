@@ -18,6 +18,7 @@ TEXT = (255, 255, 255)
 SHADOW = (0, 0, 0)
 SALIENCY_COLOURS = cv2.COLORMAP_INFERNO
 SALIENCY_SHARE = 0.45  # of a pixel's colour, where the encoder responds most
+SALIENCY_RADIUS = 0.85  # of the region's half width
 PIXELS_PER_NEWTON = 0.1  # of the region's width: 5 N reach its border
 SUBPIXEL_BITS = 4
 
@@ -69,10 +70,12 @@ def draw_overlay(
 
 
 def _draw_saliency(canvas: Canvas, saliency: np.ndarray) -> None:
-    """Heat where the encoder responds more than it does on the median cell."""
+    """Heat where the encoder responds most, inside the region's circle: beyond it lie dark corners and padding."""
     x, y, width, height = canvas.region
-    low, high = np.percentile(saliency, (50, 99))
-    level = np.clip((saliency - low) / max(high - low, 1e-9), 0, 1).astype(np.float32)
+    rows, columns = (np.linspace(-1, 1, 2 * count + 1)[1::2] for count in saliency.shape)
+    is_inside = np.hypot(*np.meshgrid(columns, rows)) < SALIENCY_RADIUS
+    low, high = np.percentile(saliency[is_inside], (50, 99))
+    level = (np.clip((saliency - low) / max(high - low, 1e-9), 0, 1) * is_inside).astype(np.float32)
     level = cv2.resize(level, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 1)
     heat = cv2.applyColorMap((255 * level).astype(np.uint8), SALIENCY_COLOURS)[..., ::-1]
     patch = canvas.image[y : y + height, x : x + width]

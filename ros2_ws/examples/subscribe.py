@@ -1,0 +1,48 @@
+"""Where is the edge, how sure is the sensor, and how old is the answer?
+
+ros2_ws/env.sh python ros2_ws/examples/subscribe.py                                  # topic edge_pose_with_covariance
+ros2_ws/env.sh python ros2_ws/examples/subscribe.py --ros-args -r __ns:=/left_tip    # of one sensor of several
+"""
+
+import math
+
+import rclpy
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.time import Time
+
+NEWEST_ONLY = 1  # queue depth: a controller has no use for an older pose
+
+
+class EdgeListener(Node):
+    def __init__(self) -> None:
+        super().__init__("edge_listener")
+        self.create_subscription(PoseWithCovarianceStamped, "edge_pose_with_covariance", self.hear, NEWEST_ONLY)
+
+    def hear(self, message: PoseWithCovarianceStamped) -> None:
+        position, turn = message.pose.pose.position, message.pose.pose.orientation
+        theta_rad = 2 * math.atan2(turn.z, turn.w)  # a rotation about z, the sensor's axis
+        x_m = position.x * math.cos(theta_rad) + position.y * math.sin(theta_rad)  # along the edge's normal
+        std_z_m = math.sqrt(message.pose.covariance[14])  # row-major 6x6: x y z, then rotations
+        std_theta_rad = math.sqrt(message.pose.covariance[35])
+        age_ms = (self.get_clock().now() - Time.from_msg(message.header.stamp)).nanoseconds * 1e-6
+        print(
+            f"x {1e3 * x_m:+.2f} mm   z {1e3 * position.z:.2f} +- {1e3 * std_z_m:.2f} mm"
+            f"   theta {math.degrees(theta_rad):+.1f} +- {math.degrees(std_theta_rad):.1f} deg   age {age_ms:.0f} ms",
+            flush=True,
+        )
+
+
+def main() -> None:
+    rclpy.init()
+    try:
+        rclpy.spin(EdgeListener())
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        rclpy.utilities.try_shutdown()
+
+
+if __name__ == "__main__":
+    main()
