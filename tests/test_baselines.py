@@ -56,7 +56,8 @@ def test_swav_has_small_views_blurred_as_wide():
     assert [view.config.crop_scale for view in plan] == [(0.14, 1.0)] * 2 + [(0.05, 0.14)] * 6
     small = plan[2].config.blur_sigma
     assert np.array(small) * 96 / 224 == pytest.approx((0.1, 2.0)), "pixels of the small view"
-    assert [view.size for view in plan_of("swav", size=64)][2:] == [24] * 6
+    assert [view.size for view in plan_of("swav", size=128)][2:] == [56] * 6
+    assert [view.size for view in plan_of("swav", size=64)][2:] == [32] * 6, "none below what the encoder can use"
 
 
 @pytest.mark.parametrize("preset", ["paper", "recommended"])
