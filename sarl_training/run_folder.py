@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import platform
+import shlex
 import struct
 import subprocess
 import sys
@@ -147,13 +148,21 @@ def _check_sums(path: Path) -> None:
 def provenance() -> dict[str, Any]:
     """Where and with what a run was made."""
     return {
-        "command": " ".join(["sarl-train", *sys.argv[1:]]),
+        "command": shlex.join([*_program(), *sys.argv[1:]]),
         "commit": git_commit(),
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
     }
+
+
+def _program() -> list[str]:
+    """How the running program is started: `sarl-train`, `python -m PACKAGE`, or `python SCRIPT`."""
+    path = Path(sys.argv[0])
+    if path.name == "__main__.py":
+        return ["python", "-m", path.parent.name]
+    return ["python", str(path)] if path.suffix == ".py" else [path.name]
 
 
 def git_commit() -> str:

@@ -1,6 +1,7 @@
 """What a run leaves on disk, and what becomes of it when things go wrong."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -125,3 +126,16 @@ def test_metrics_of_steps_that_come_again_are_dropped(folder):
 def test_provenance_names_the_commit():
     assert len(git_commit().removesuffix("-dirty")) == 40 or git_commit() == "unknown"
     assert {"command", "commit", "started", "torch"} <= provenance().keys()
+
+
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        ("/opt/sarl/.venv/bin/sarl-train", "sarl-train --out 'my run'"),
+        ("/opt/sarl/sarl_training/__main__.py", "python -m sarl_training --out 'my run'"),
+        ("tests/bench/training.py", "python tests/bench/training.py --out 'my run'"),
+    ],
+)
+def test_a_recorded_command_can_be_typed_again(monkeypatch, program: str, command: str) -> None:
+    monkeypatch.setattr(sys, "argv", [program, "--out", "my run"])
+    assert provenance()["command"] == command

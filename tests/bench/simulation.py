@@ -90,7 +90,7 @@ def main() -> None:
     stage_ms = stages(device)
     out.mkdir(parents=True, exist_ok=True)
     record = {
-        "command": "python tests/bench/simulation.py", **provenance(), "seed": SEED, "device": str(device),
+        **provenance(), "seed": SEED, "device": str(device),
         "cores": os.cpu_count(), "image_size": SIZE, "images_per_second": rates,
         "median_images_per_second": {name: statistics.median(values) for name, values in rates.items()},
         "stage_ms_per_image_one_core": stage_ms,

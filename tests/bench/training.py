@@ -206,7 +206,7 @@ def summary(
     peak = next((flops for part, flops in PEAK_FLOPS.items() if part in name), None)
     used = {method: median[f"{method} step"] * count / peak for method, count in flops.items()} if peak else None
     return {
-        "command": " ".join(["python", "tests/bench/training.py", *sys.argv[1:]]), **provenance(), "seed": SEED,
+        **provenance(), "seed": SEED,
         "device": str(device), "device_name": name, "cores": os.cpu_count(), "image_size": args.image_size,
         "batch_size": args.batch_size, "steps_per_turn": args.steps, "turns": args.turns, "images_per_second": found,
         "median_images_per_second": median, "gflops_per_image": {name: count / 1e9 for name, count in flops.items()},
