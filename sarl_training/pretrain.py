@@ -16,7 +16,7 @@ from sarl_training.census import CENSUS_FILE
 from sarl_training.config import config_hash, to_yaml
 from sarl_training.dataset import Dataset
 from sarl_training.device import is_out_of_memory
-from sarl_training.errors import RunFailed, SarlError, UsageError
+from sarl_training.errors import RunFailed, UsageError
 from sarl_training.fabric import launch
 from sarl_training.image_feed import open_feed
 from sarl_training.methods import METHODS
@@ -116,8 +116,8 @@ def _report(folder: RunFolder) -> None:
     """Draw report.html, whatever ended the run; that it fails must not hide why the run did."""
     try:
         print(f"written: {write_report(folder.path)}")
-    except SarlError as error:
-        logger.warning("no report: %s", error)
+    except Exception as error:  # of whatever kind: it would stand in for the run's own
+        logger.warning("no report: %s: %s", type(error).__name__, error)
 
 
 def _check_batch(config: PretrainConfig, images: int, processes: int) -> None:
