@@ -67,9 +67,9 @@ def test_colours_are_learned_the_same_again_and_the_encoder_stays(trained: str) 
     rows = {split: torch.tensor([i for i in range(60) if SPLITS[i % 5] == split]) for split in ("train", "val", "test")}
     encoder = random_encoder(images, 1, torch.device("cpu"))
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    settings = FineTuning(trained, epochs=4, batch_size=12, lr=2e-3)
+    settings = FineTuning(trained, epochs=12, batch_size=12, lr=1e-3)
     first, again = (fine_tune(encoder, images, torch.tensor(labels), rows, 3, settings, seed=5) for _ in range(2))
-    assert (first["test"].argmax(1) == torch.tensor(labels)[rows["test"]]).float().mean() > 0.6
+    assert (first["test"].argmax(1) == torch.tensor(labels)[rows["test"]]).float().mean() > 0.8
     assert torch.equal(first["test"], again["test"])
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
 
