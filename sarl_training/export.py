@@ -69,14 +69,13 @@ class ExportConfig:
 
 def run(config: ExportConfig) -> None:
     """Write `config.out` only after it agreed with PyTorch, or when compressed with float32; else raises RunFailed."""
-    device = resolve_device(config.device)
+    device, notes = resolve_device(config.device), _read_notes(config.notes)
     encoder, metadata = load_encoder(config.encoder)
     size = image_size_for(metadata, config.image_size)
     dataset = Dataset.open(config.data)
     tasks = known_tasks(dataset)
     tables = {tasks[name]: table for name, table in task_tables(dataset, config.tasks, config.sensor).items()}
     familiar = _familiar_tables(dataset, config.sensor)
-    notes = _read_notes(config.notes)
 
     trunk = Trunk(encoder.to(device))
     fitted = fit(partial(extract_trunk, trunk), tables, familiar, size)
@@ -95,8 +94,7 @@ def run(config: ExportConfig) -> None:
         made = compress(config.quantize, trunk, measured.facts, tables, familiar, size, write_contract)
 
     onnx_model = OnnxModel(made.file)
-    threshold = float(made.contract["unfamiliar_threshold"])
-    foreign = _foreign_frames(dataset, tables, config)
+    threshold, foreign = float(made.contract["unfamiliar_threshold"]), _foreign_frames(dataset, tables, config)
     facts = ModelFacts(
         name=config.out.stem,
         megabytes=len(made.file) / 1e6,

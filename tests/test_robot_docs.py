@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,18 +31,21 @@ def test_the_parameter_table_is_the_generated_one() -> None:
 @pytest.mark.ros
 def test_the_python_subscriber_hears_the_node(tmp_path: Path, ros_domain: None) -> None:
     model = write_model(tmp_path / "m.onnx", values={"edge_pose": [0.002, 0.001, 0.5]})
-    listener = subprocess.Popen(
-        [sys.executable, EXAMPLES / "subscribe.py"], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
-    )
+    said = tmp_path / "said.txt"
+    expected = "x +2.00 mm   z 1.00 +- 0.20 mm   theta +28.6 +- 0.6 deg"
+    with said.open("w", encoding="utf-8") as file:
+        listener = subprocess.Popen([sys.executable, EXAMPLES / "subscribe.py"], stdout=file)
     try:
         with running(NODE, tmp_path / "log.txt", *parameters(model=model)):
             peer = Peer()
-            peer.connect(["edge_pose_with_covariance"])
-            for _ in range(10):
+
+            def is_heard() -> bool:
                 peer.send(np.zeros((32, 32, 3), np.uint8))
                 peer.spin_for(0.1)
+                return expected in said.read_text(encoding="utf-8")
+
+            peer.spin_until(is_heard, f"the subscriber says: {expected}")
             peer.close()
     finally:
         listener.terminate()
-    said = listener.communicate(timeout=60)[0]
-    assert "x +2.00 mm   z 1.00 +- 0.20 mm   theta +28.6 +- 0.6 deg" in said
+        listener.wait(60)
