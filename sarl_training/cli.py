@@ -25,6 +25,7 @@ VERBS = {
     "transfer": "fine-tune an encoder's last block on classes of sensors that it has never seen",
     "benchmark": "the paper's tables and figures, from one command that can be killed and started again",
     "export": "fit deployment heads and write one ONNX file for the robot",
+    "calibrate": "fit a model file to another unit of its sensor from a few labelled contacts",
     "report": "a training run as a page, or several compared",
     "demo": "all of it, from nothing to poses on a ROS 2 topic",
 }

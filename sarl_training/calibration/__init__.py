@@ -1,0 +1,1 @@
+"""A model file fitted to another copy of its sensor: what `sarl-train calibrate` is made of."""

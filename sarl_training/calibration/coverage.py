@@ -1,0 +1,58 @@
+"""Whether calibration contacts reach over the range that the model answers in; the range stands in the model's card."""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sarl_training.errors import DataRefused
+from sarl_training.tasks import Task
+
+logger = logging.getLogger(__name__)
+
+LEAST_SHARE = 0.5
+ENOUGH_SHARE = 0.75
+_NUMBER = r"(-?\d[\d.]*(?:e[+-]?\d+)?)"
+
+Ranges = Mapping[str, tuple[float, float]]
+"""Column of labels.csv -> smallest and largest label, dataset units."""
+
+
+def range_line(task: Task, contacts: str, ranges: Ranges) -> str:
+    """The card's line that `card_ranges` reads again."""
+    return f"- {task.output}: {contacts}" + "".join(f"; {name} {a:.3g} to {b:.3g}" for name, (a, b) in ranges.items())
+
+
+def card_ranges(model: Path, task: Task) -> Ranges:
+    """Label ranges from the card beside a model; empty, with a warning, where it does not say."""
+    card = model.with_suffix(".md")
+    text = card.read_text(encoding="utf-8", errors="replace") if card.exists() else ""
+    lines = re.findall(rf"^- {re.escape(task.output)}: .*$", text, re.MULTILINE)
+    found = {name: re.search(rf"; {re.escape(name)} {_NUMBER} to {_NUMBER}", "".join(lines)) for name in task.columns}
+    if not all(found.values()):
+        logger.warning("%s: does not give the label ranges of %s; they are not checked", card, task.output)
+        return {}
+    return {name: (float(match[1]), float(match[2])) for name, match in found.items() if match}
+
+
+def check_ranges(where: Path, task: Task, measured: Ranges, known: Ranges) -> Sequence[str]:
+    """Warnings that say what to record; DataRefused for an axis with less than half of the model's range."""
+    warnings = []
+    for name, unit in zip(task.columns, task.units, strict=True):
+        low, high = measured[name]
+        first, last = known.get(name, (low, high))
+        if last == first:
+            continue
+        share = (min(high, last) - max(low, first)) / (last - first)
+        missing = [
+            f"{a:.3g} to {b:.3g} {unit}" for a, b in ((first, min(low, last)), (max(high, first), last)) if b > a
+        ]
+        text = (
+            f"{where}: {task.output}: {name} covers {low:.3g} to {high:.3g} {unit}, {max(share, 0):.0%} of the model's "
+            f"{first:.3g} to {last:.3g}; record contacts at {' and '.join(missing)}"
+        )
+        if share < LEAST_SHARE:
+            raise DataRefused(f"{text} (at least {LEAST_SHARE:.0%} is needed)")
+        if share < ENOUGH_SHARE:
+            warnings.append(text)
+    return warnings
