@@ -158,7 +158,8 @@ def test_the_command_writes_page_picture_table_and_numbers(folder, tmp_path, cap
     words = ["--region", "100", "40", "224", "224", "--rest", str(folder.parent / "rest.png"), "--touched", "plate"]
     model = ["--ranking-model", str(ROOT / "models" / "vitactip_sim.onnx")]
     assert main(["report", "--realism", str(folder), "--out", str(out), *words, *model, *FEW]) == 0
-    assert "inside the 5 to 95 % range" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "inside the 5 to 95 % range" in said and "mean pin motion (no model), raw 1.00\n" in said
     facts = json.loads((out / "realism.json").read_text())
     named = {row["name"]: row for row in facts["figures"]}
     assert named["pins found"]["real"] == 127 and named["pin motion, mean"]["real"] == pytest.approx(2.1, abs=0.05)

@@ -11,7 +11,7 @@ from sarl_training.device import resolve_device
 from sarl_training.realism.comparison import compare
 from sarl_training.realism.config import RealismConfig
 from sarl_training.realism.frames import list_frames, read_frame, spread
-from sarl_training.realism.page import Subject, summary, write_page
+from sarl_training.realism.page import Subject, rank_lines, summary, write_page
 from sarl_training.realism.picture import draw
 from sarl_training.realism.press_order import DepthReader, channel_gain, rank_presses
 from sarl_training.realism.simulated import SimulatedUnit, simulated_units
@@ -39,7 +39,7 @@ def hold_against_reality(config: RealismConfig) -> tuple[Path, str]:
         ranks = rank_presses(reader, read, frames, gain, real)
     png = draw(real_NHWC, real, [unit.frames_NHWC for unit in units], simulated, rows)
     page = write_page(config.out, _subject(config, len(frames)), rows, ranks, png)
-    said = [summary(rows), *(f"Spearman with the order, {name}: {values}" for name, values in ranks.items())]
+    said = [summary(rows), *(f"Spearman with the order, {', '.join(row)}" for row in rank_lines(ranks))]
     return page, "\n".join(said)
 
 

@@ -77,11 +77,10 @@ _HEADER = ("figure", "real unit", "simulated, 5 to 95 %", "median", "real is")
 
 
 def _html(subject: Subject, rows: Sequence[Row], ranks: Mapping[str, Mapping[str, float]], png: bytes) -> str:
-    outside = [row.name for row in rows if row.where != "inside"]
-    word = "healthy" if not outside else "outside"
+    word = "inside" if all(row.where == "inside" for row in rows) else "outside"
     parts = [
         html.heading(subject.title, subject.lines[0]),
-        html.verdict(word, f"{summary(rows)}. Outside: {', '.join(outside) or 'none'}"),
+        html.verdict(word, summary(rows).capitalize()),
         html.picture(png, "real and simulated frames, profiles and figures"),
         *(html.section(*words, html.table(_HEADER, [_cells(row) for row in rows if row.about == about]))
           for about, words in _ABOUT.items()),
@@ -89,6 +88,11 @@ def _html(subject: Subject, rows: Sequence[Row], ranks: Mapping[str, Mapping[str
         *map(html.note, subject.lines[1:]),
     ]  # fmt: skip
     return html.page(subject.title, parts)
+
+
+def rank_lines(ranks: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
+    """What ranks, and its correlations in words."""
+    return [[name, *(f"{how} {value:.2f}" for how, value in values.items())] for name, values in ranks.items()]
 
 
 def _rank_rows(ranks: Mapping[str, Mapping[str, float]]) -> list[tuple[str, str, str]]:

@@ -19,7 +19,7 @@ th{font-weight:600;color:#444c54} td{font-variant-numeric:tabular-nums;overflow-
 .card span{font-size:12px;color:#5b6770} details summary{cursor:pointer;color:#2f6da8}
 .small{font-size:12px;color:#5b6770}
 """
-_TONE = {"healthy": "good", "collapsed": "bad"}
+_TONE = {"healthy": "good", "inside": "good", "collapsed": "bad"}
 
 
 def page(title: str, parts: Iterable[str]) -> str:
