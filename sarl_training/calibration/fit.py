@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from tqdm import tqdm
 
 from sarl_training.calibration.model_file import Head
 from sarl_training.errors import DataRefused
@@ -71,7 +72,7 @@ def calibrate(contacts: Contacts, head: Head) -> Calibrated:
     gram_NN = contacts.z_NF @ contacts.z_NF.T
     fold_N = folds(contacts.group_N)
     held_out_ND = np.empty_like(contacts.label_ND)
-    for held_N in _held(fold_N):
+    for held_N in tqdm(list(_held(fold_N)), "cross-validate", unit="fold", delay=1, leave=False):
         chosen_D = _choose(contacts, gram_NN, np.flatnonzero(~held_N))
         found_KND = _predict(contacts, gram_NN, np.flatnonzero(~held_N), np.flatnonzero(held_N))
         held_out_ND[held_N] = _picked(found_KND, chosen_D)
@@ -92,19 +93,26 @@ def _choose(contacts: Contacts, gram_NN: np.ndarray, rows: np.ndarray) -> np.nda
 def _predict(contacts: Contacts, gram_NN: np.ndarray, train: np.ndarray, held: np.ndarray) -> np.ndarray:
     """What every candidate, fitted on `train`, says of `held`: [K, H, D]."""
     found = [contacts.old_ND[held][None]]
+    gram_TT = gram_NN[np.ix_(train, train)]
+    cross_HT = gram_NN[np.ix_(held, train)] - gram_TT.mean(0)
+    spectrum = _spectrum(gram_TT)
     for prior in PRIORS:
         base_ND = _base(contacts, train, prior)
-        dual_LTD, offset_D = _dual(gram_NN[np.ix_(train, train)], (contacts.label_ND - base_ND)[train])
-        cross_HT = gram_NN[np.ix_(held, train)] - gram_NN[np.ix_(train, train)].mean(0)
+        dual_LTD, offset_D = _dual(spectrum, (contacts.label_ND - base_ND)[train])
         found.append(base_ND[held] + offset_D + cross_HT @ dual_LTD)
     return np.concatenate(found)
 
 
-def _dual(gram_TT: np.ndarray, residual_TD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`a` [L, T, D] and offset with `residual ~ (z - mean z) Z' a + offset`: kernel ridge, offset not penalised."""
+def _spectrum(gram_TT: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues [T] and vectors [T, T] of the Gram matrix of centred contacts."""
     centred_TT = gram_TT - gram_TT.mean(0) - gram_TT.mean(1)[:, None] + gram_TT.mean()
     values_T, vectors_TT = np.linalg.eigh(centred_TT)
-    values_T = values_T.clip(0)
+    return values_T.clip(0), vectors_TT
+
+
+def _dual(spectrum: tuple[np.ndarray, np.ndarray], residual_TD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`a` [L, T, D] and offset with `residual ~ (z - mean z) Z' a + offset`: kernel ridge, offset not penalised."""
+    values_T, vectors_TT = spectrum
     offset_D = residual_TD.mean(0)
     moments_TD = vectors_TT.T @ (residual_TD - offset_D)
     scale = max(values_T.mean(), np.finfo(float).tiny)
@@ -129,11 +137,11 @@ def gains(contacts: Contacts, train: np.ndarray) -> np.ndarray:
 def _head(contacts: Contacts, head: Head, gram_NN: np.ndarray, chosen_D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weights and bias of the chosen candidates, fitted on all contacts."""
     weight_FD, bias_D = head.weight_FD.copy(), head.bias_D.copy()
-    everything = np.arange(len(gram_NN))
+    everything, spectrum = np.arange(len(gram_NN)), _spectrum(gram_NN)
     for prior in range(len(PRIORS)):
         base_ND = _base(contacts, everything, PRIORS[prior])
         mixing_DD = np.eye(len(bias_D)) if prior == 0 else gains(contacts, everything)
-        dual_LND, offset_D = _dual(gram_NN, contacts.label_ND - base_ND)
+        dual_LND, offset_D = _dual(spectrum, contacts.label_ND - base_ND)
         for axis, candidate in enumerate(chosen_D):
             which, penalty = divmod(int(candidate) - 1, len(PENALTIES))
             if which != prior:
