@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from state_comparison import assert_same
 
 from sarl_training import config as settings
 from sarl_training import diagnostics, pretrain, pretraining
@@ -70,20 +71,6 @@ def interrupt_before_step(monkeypatch, step: int, error: BaseException) -> None:
         return take_step(self, measure)
 
     monkeypatch.setattr(pretraining.Pretraining, "take_step", interrupted)
-
-
-def assert_same(left, right, where: str = "state") -> None:
-    if isinstance(left, torch.Tensor):
-        assert torch.equal(left, right), where
-    elif isinstance(left, dict):
-        assert left.keys() == right.keys(), where
-        for key in left:
-            assert_same(left[key], right[key], f"{where}.{key}")
-    elif isinstance(left, list):
-        for index, pair in enumerate(zip(left, right, strict=True)):
-            assert_same(*pair, f"{where}[{index}]")
-    else:
-        assert left == right, where
 
 
 def test_a_run_leaves_an_encoder_and_its_story(images, out, capsys):

@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 from small_methods import small_flags
+from state_comparison import assert_same
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_dataset import bar_image
 
@@ -139,20 +140,6 @@ def scalars(out: Path) -> dict[str, list[tuple[int, float]]]:
 def story(out: Path) -> list[dict]:
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     return [{name: value for name, value in line.items() if name not in UNLIKE} for line in lines]
-
-
-def assert_same(left: object, right: object, where: str = "state") -> None:
-    if isinstance(left, torch.Tensor):
-        assert torch.equal(left, right), where
-    elif isinstance(left, dict):
-        assert left.keys() == right.keys(), where
-        for key in left:
-            assert_same(left[key], right[key], f"{where}.{key}")
-    elif isinstance(left, list):
-        for index, pair in enumerate(zip(left, right, strict=True)):
-            assert_same(*pair, f"{where}[{index}]")
-    else:
-        assert left == right, where
 
 
 def assert_same_runs(straight: Path, broken: Path) -> None:
