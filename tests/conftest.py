@@ -1,9 +1,14 @@
 """Tests leave nothing in the user's cache and do not fight for cores."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
+
+if TYPE_CHECKING:
+    from ros_peer import Peer
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -32,6 +37,30 @@ def ros_domain() -> Iterator[None]:
         rclpy.init()
         yield
         rclpy.utilities.try_shutdown()
+
+
+@pytest.fixture
+def peer(ros_domain: None) -> Iterator["Peer"]:
+    """The other side of the node's topics and services."""
+    from ros_peer import Peer
+
+    peer = Peer()
+    yield peer
+    peer.close()
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model file that answers constants."""
+    from tiny_model import write_model
+
+    return write_model(tmp_path / "tiny.onnx")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """What a process under test prints."""
+    return tmp_path / "log"
 
 
 @pytest.fixture(autouse=True, scope="session")

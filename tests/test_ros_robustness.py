@@ -38,23 +38,6 @@ CYCLE = (
 )
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return write_model(tmp_path / "tiny.onnx")
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    return tmp_path / "log"
-
-
-@pytest.fixture
-def peer(ros_domain: None) -> Iterator[Peer]:
-    peer = Peer()
-    yield peer
-    peer.close()
-
-
 def fuzzed(rng: np.random.Generator) -> tuple[dict[str, Any], bool]:
     """Fields of an image, mostly malformed, and whether they are well formed, judged without the code under test."""
     encodings = [*BYTES_PER_PIXEL, "nv12", "32FC1", "", "\N{SNOWMAN}", "rgb8 "]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,23 +20,6 @@ from tiny_model import write_model
 
 pytestmark = pytest.mark.ros
 BLACK = np.zeros((48, 64, 3), np.uint8)
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return write_model(tmp_path / "tiny.onnx")
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    return tmp_path / "log"
-
-
-@pytest.fixture
-def peer(ros_domain: None) -> Iterator[Peer]:
-    peer = Peer()
-    yield peer
-    peer.close()
 
 
 def enable(peer: Peer, value: bool) -> SetBool.Response:
