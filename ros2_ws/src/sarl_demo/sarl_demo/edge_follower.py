@@ -6,15 +6,18 @@ Servo takes it), `follower_state` and `/diagnostics`. The law is in `edge_servo`
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseWithCovarianceStamped, TwistStamped
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.signals import SignalHandlerOptions
 from sarl_msgs.msg import ContactStamped
 from std_msgs.msg import Header, String
 
@@ -24,6 +27,7 @@ from sarl_demo.tip_messages import reading_of, twist_message
 from sarl_demo.tip_motion import STILL
 
 REPORT_PERIOD_S = 1.0
+PATIENCE_S = 0.05  # between two looks at whether it is asked to end
 LEVELS = {
     Phase.FOLLOWING: DiagnosticStatus.OK,
     Phase.APPROACHING: DiagnosticStatus.OK,
@@ -110,21 +114,20 @@ class EdgeFollower(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Follow until SIGINT or SIGTERM; the last command is to stand still."""
-    rclpy.init(args=args)
-    follower = None
+    is_asked_to_end = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):  # not rclpy's handlers: the context must live for that last command
+        signal.signal(number, lambda *_: is_asked_to_end.set())
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         follower = EdgeFollower()
-        rclpy.spin(follower)
+        executor = SingleThreadedExecutor()
+        executor.add_node(follower)
+        while not is_asked_to_end.is_set():
+            executor.spin_once(timeout_sec=PATIENCE_S)
+        follower.stop()
     except (SettingsRefused, ParameterException) as error:
         print(f"edge_follower: {error}", file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        if follower is not None and rclpy.ok():
-            follower.stop()
-        return 0
-    except RuntimeError:
-        if rclpy.ok():  # else asked to stop while a message was being taken
-            raise
     finally:
         rclpy.utilities.try_shutdown()
     return 0

@@ -7,6 +7,7 @@ counts. Publishes `image_raw`, and `ground_truth/tip_pose` and `ground_truth/edg
 from __future__ import annotations
 
 import array
+import signal
 import sys
 import threading
 import time
@@ -125,6 +126,7 @@ class OutlineCamera(Node):
 def main(args: list[str] | None = None) -> int:
     """Run the camera until SIGINT or SIGTERM."""
     torch.set_num_threads(1)  # one core renders; the others are the node's
+    signal.signal(signal.SIGINT, lambda *_: None)  # rclpy ends spin; KeyboardInterrupt may strike inside its C++
     rclpy.init(args=args)
     camera = None
     try:
@@ -134,7 +136,7 @@ def main(args: list[str] | None = None) -> int:
     except (SettingsRefused, ParameterException) as error:
         print(f"outline_camera: {error}", file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except ExternalShutdownException:
         return 0
     finally:
         rclpy.utilities.try_shutdown()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -81,6 +82,7 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--patience", type=float, required=True, help="seconds to wait for the first frame")
     options = parser.parse_args(rclpy.utilities.remove_ros_args(args or sys.argv)[1:])
+    signal.signal(signal.SIGINT, lambda *_: None)  # rclpy ends spin; KeyboardInterrupt may strike inside its C++
     rclpy.init(args=args)
     recorder = Recorder()
     executor = SingleThreadedExecutor()
@@ -95,7 +97,7 @@ def main(args: list[str] | None = None) -> int:
                 print(f"recorder: no ground truth after {options.patience:.0f} s; heard {heard}", file=sys.stderr)
                 return 1
         write_json(options.out, recorder.record.summary())
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except ExternalShutdownException:
         return 1
     finally:
         rclpy.utilities.try_shutdown()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import signal
 import sys
 import time
 from pathlib import Path
@@ -117,6 +118,7 @@ class SimulatedCamera(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run the camera until it has sent what it was asked for, or SIGINT or SIGTERM."""
+    signal.signal(signal.SIGINT, lambda *_: None)  # rclpy ends spin; KeyboardInterrupt may strike inside its C++
     rclpy.init(args=args)
     try:
         camera = SimulatedCamera()
@@ -127,7 +129,7 @@ def main(args: list[str] | None = None) -> int:
     except (SourceRefused, ParameterException) as error:
         print(f"simulated_camera: {error}", file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except ExternalShutdownException:
         return 0
     finally:
         rclpy.utilities.try_shutdown()

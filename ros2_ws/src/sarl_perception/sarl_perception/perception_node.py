@@ -269,6 +269,7 @@ class PerceptionNode(LifecycleNode):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM."""
+    signal.signal(signal.SIGINT, lambda *_: None)  # rclpy ends spin; KeyboardInterrupt may strike inside its C++
     rclpy.init(args=args)
     node = None
     try:
@@ -278,13 +279,12 @@ def main(args: list[str] | None = None) -> int:
     except (SettingsRefused, ParameterException) as error:
         print(f"perception_node: {error}", file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except ExternalShutdownException:
         pass
     except RCLError:
         if rclpy.ok():  # else asked to stop in the middle of starting
             raise
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C comes twice under ros2 launch: from the terminal too
         if node is not None:
             node.close()
         rclpy.utilities.try_shutdown()
