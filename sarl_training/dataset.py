@@ -134,10 +134,13 @@ class Dataset:
         return Pool(images, census)
 
     def data_hash(self) -> str:
-        """SHA-256 over names and contents of dataset.json, labels and images."""
+        """SHA-256 over names and contents of labels and images, and over dataset.json but the commit that wrote it:
+        the same data written by another version of this software is the same data."""
         digest = hashlib.sha256()
         images = self._flat_images or find_images(self.path)[0]
-        for file in [] if self.flat else [self.path / "dataset.json", *self._label_files()]:
+        if not self.flat:
+            digest.update(f"dataset.json\0{json.dumps(_without_commit(self.info), sort_keys=True)}\n".encode())
+        for file in self._label_files():
             digest.update(f"{file.relative_to(self.path)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
         for image, content in zip(images, content_hashes(images), strict=True):
             digest.update(f"{image.relative_to(self.path)}\0{content}\n".encode(errors="surrogateescape"))
@@ -152,6 +155,14 @@ class Dataset:
         for image, content in zip(pool, hashes[: len(pool)], strict=True):
             if content in in_test:
                 raise DataRefused(f"{image}: same content as test image {in_test[content]}; keep it out of pretraining")
+
+
+def _without_commit(info: dict) -> dict:
+    """dataset.json without the commit of `simulate` or `ingest`."""
+    return {
+        key: {name: part for name, part in value.items() if name != "commit"} if isinstance(value, dict) else value
+        for key, value in info.items()
+    }
 
 
 def _check_contacts(tables: Sequence[Table]) -> None:

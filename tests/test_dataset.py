@@ -1,6 +1,7 @@
 """The dataset format: what goes in comes out, and everything broken is refused by name."""
 
 import errno
+import json
 import os
 import shutil
 import string
@@ -235,3 +236,14 @@ def test_the_data_hash_sees_labels_and_images_and_not_the_place(dataset: Path, t
     changed = Dataset.open(dataset).data_hash()
     shutil.copy(file.parent / "images" / "000001.jpg", file.parent / "images" / "000000.jpg")
     assert len({before, changed, Dataset.open(dataset).data_hash()}) == 3
+
+
+def test_the_data_hash_does_not_see_which_commit_wrote_the_same_data(dataset: Path) -> None:
+    before = Dataset.open(dataset).data_hash()
+    file = dataset / "dataset.json"
+    info = json.loads(file.read_text())
+    hashes = []
+    for generator in ({"commit": "aaaa"}, {"commit": "bbbb"}, {"commit": "bbbb", "suite": "other"}):
+        file.write_text(json.dumps({**info, "generator": generator}))
+        hashes.append(Dataset.open(dataset).data_hash())
+    assert hashes[0] == hashes[1] != hashes[2] and before not in hashes
