@@ -5,12 +5,11 @@ import os
 import warnings
 from datetime import timedelta
 
-import torch
 from lightning.fabric import Fabric
 from lightning.fabric.strategies import DDPStrategy
 
 from sarl_training.config import Device, Precision
-from sarl_training.device import resolve_device
+from sarl_training.device import has_bfloat16, resolve_device
 
 PATIENCE = timedelta(hours=4)  # until a process that waits for another gives up; torchrun ends them all when one dies
 
@@ -18,13 +17,12 @@ PATIENCE = timedelta(hours=4)  # until a process that waits for another gives up
 def launch(device: Device, precision: Precision) -> Fabric:
     """One process on one device, or under torchrun one of many, each with its device; they have met when this returns.
 
-    `auto` is bfloat16 where the hardware has it: 1.8 times float32 on a CPU with AVX512-BF16.
+    `auto` is bfloat16 where the hardware has it.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # Fabric's greeting, under this name
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     kind = resolve_device(device).type
-    fast = torch.cuda.is_bf16_supported() if kind == "cuda" else torch.cpu._is_avx512_bf16_supported()
-    half = precision == "bfloat16" or (precision == "auto" and fast)
+    half = precision == "bfloat16" or (precision == "auto" and has_bfloat16(kind))
     world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     # Every process has the same buffers, since batch norms are synchronised: broadcasting them would be for nothing.
     warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated")  # its successor is not in torch 2.6

@@ -75,13 +75,15 @@ def test_budgets_stop_at_the_labels_there_are() -> None:
     assert plan(["labels", "fig4"], CPU, {"material": 50}) == []
 
 
-def test_published_rates_are_scaled_with_the_batch_and_adams_are_not() -> None:
-    simclr = pretrain_config(Run("cpu", "pretrain", "simclr", 0), Path("d"), Path("o"), "cpu")
-    full = pretrain_config(Run("full", "pretrain", "simclr", 0), Path("d"), Path("o"), "cpu")
-    assert simclr.optim.name in ("sgd", "lars") and simclr.optim.lr == pytest.approx(full.optim.lr * 64 / 256)
-    assert (full.image_size, full.epochs, full.batch_size) == (224, 100, 256)
-    sarl = pretrain_config(Run("cpu", "pretrain", "sarl", 0), Path("d"), Path("o"), "cpu")
-    assert sarl.optim.name == "adamw" and sarl.optim.lr == 1e-3
+@pytest.mark.parametrize("name", ["sarl", *BASELINES])
+def test_full_trains_as_published_and_few_steps_are_taken_with_adam(name: str) -> None:
+    few = pretrain_config(Run("cpu", "pretrain", name, 0), Path("d"), Path("o"), "cpu")
+    assert few.optim.name in ("adamw", "adam") and few.optim.lr == 1e-3
+    assert (few.image_size, few.epochs, few.batch_size) == (CPU.image_size, CPU.epochs, CPU.batch_size)
+    whole = pretrain_config(Run("full", "pretrain", name, 0), Path("d"), Path("o"), "cpu")
+    assert (whole.image_size, whole.epochs, whole.batch_size) == (224, 100, 256)
+    if name != "sarl":
+        assert whole.optim.name == METHODS[name].PRESETS["paper"]["optim"]["name"]
 
 
 def test_identity_follows_settings_and_needs_but_not_the_place() -> None:

@@ -1,5 +1,6 @@
 """How long the rest will take: from finished runs of the same kind and preset on the same device, else calibrated."""
 
+import statistics
 import time
 from collections.abc import Iterable, Mapping
 
@@ -8,7 +9,7 @@ import torch
 from sarl_training.benchmarking.plan import BUDGET_TASKS, TRANSFER_SENSORS, Run
 from sarl_training.benchmarking.presets import PRESETS, Preset
 from sarl_training.benchmarking.records import Record
-from sarl_training.device import device_name
+from sarl_training.device import device_name, has_bfloat16
 from sarl_training.networks import Encoder, normalise
 from sarl_training.readouts import READOUTS
 from sarl_training.simulate import SUITES
@@ -18,7 +19,7 @@ from sarl_training.simulate import SUITES
 _PASSES = {"swav": 3.1, "sarl": 2.7, "byol": 2.7, "minc": 2.7, "densecl": 2.7}
 _FORWARD, _LAYER4 = 1 / 3, 0.3  # shares of a pass
 _FITTING = 5.0  # seconds for the linear probes of one encoder, whatever the image size: guessed until one was measured
-_CALIBRATION = 16, 3  # images a step, steps
+_CALIBRATION = 64, 3  # most images a step, steps
 
 
 def passes(run: Run, labelled: Mapping[str, int]) -> float:
@@ -57,7 +58,7 @@ def expected_seconds(
         return sum(rates[run.kind] * passes(run, labelled) for run in runs), (
             f"from {sum(measured.values())} finished runs on this device"
         )
-    rate = calibrate(preset.image_size, device)
+    rate = calibrate(preset, device)
     total = sum(
         rates[run.kind] * passes(run, labelled)
         if run.kind in rates
@@ -68,18 +69,21 @@ def expected_seconds(
     return total, f"rough: {missing} guessed from {_CALIBRATION[1]} steps of a ResNet-18, {rate * 1e3:.1f} ms an image"
 
 
-def calibrate(image_size: int, device: torch.device) -> float:
-    """Seconds for one pass of one image, after a warm-up step."""
-    batch, steps = _CALIBRATION
+def calibrate(preset: Preset, device: torch.device) -> float:
+    """Seconds for one pass of one image in the precision of training, the median of steps after a warm-up."""
+    batch = min(preset.batch_size, _CALIBRATION[0])
     encoder = Encoder().to(device)
-    images = torch.randint(0, 255, (batch, image_size, image_size, 3), dtype=torch.uint8, device=device)
-    for step in range(steps + 1):
-        if step == 1:
-            start = time.perf_counter()
-        encoder(normalise(images)).embedding_BD.sum().backward()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return (time.perf_counter() - start) / (batch * steps)
+    images = torch.randint(0, 255, (batch, preset.image_size, preset.image_size, 3), dtype=torch.uint8, device=device)
+    times = []
+    for _ in range(_CALIBRATION[1] + 1):
+        start = time.perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device.type)):
+            embedding_BD = encoder(normalise(images)).embedding_BD
+        embedding_BD.sum().backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:]) / batch
 
 
 def _run_of(record: Record) -> Run:

@@ -27,7 +27,7 @@ def method_of(subject: str) -> tuple[str, str]:
 
 
 def pretrain_config(run: Run, data: Path, out: Path, device: settings.Device) -> pretrain.PretrainConfig:
-    """Of a pretrain run. Where the batch is not the method's own, the rate of SGD and LARS is scaled with it."""
+    """Of a pretrain run: the method's preset at the benchmark's size."""
     preset = PRESETS[run.preset]
     config = _pretrain_template(run.subject, preset)
     return replace(config, data=data, out=out, sensor=run.sensor, seed=run.seed, device=device)
@@ -42,14 +42,7 @@ def _pretrain_template(subject: str, preset: Preset) -> pretrain.PretrainConfig:
             if term not in subject.removeprefix("sarl_with_").split("_"):
                 words += [f"--method.{term}-weight", "0"]
     config = pretrain.parse(words)
-    scale = preset.batch_size / config.batch_size if config.optim.name in ("sgd", "lars") else 1.0
-    return replace(
-        config,
-        image_size=preset.image_size,
-        epochs=preset.epochs,
-        batch_size=preset.batch_size,
-        optim=replace(config.optim, lr=config.optim.lr * scale),
-    )
+    return replace(config, image_size=preset.image_size, epochs=preset.epochs, batch_size=preset.batch_size)
 
 
 def supervise_config(run: Run, data: Path, out: Path, device: settings.Device) -> supervise.SuperviseConfig:

@@ -12,6 +12,10 @@ from sarl_training.views import View, ViewConfig, ViewPlan
 PAPER_SCALE: dict[str, Any] = {"image_size": 224, "epochs": 100, "batch_size": 256}
 """Image size, epochs and batch size at which SARL's paper compares the methods."""
 
+FEW_STEPS: dict[str, Any] = {"batch_size": 256}
+"""`recommended` of the baselines whose papers have LARS or SGD: the common AdamW. As published, those hardly move a
+network in the hundreds or few thousand steps of a lab's run (models/LOG.md); a target network then follows at 0.99."""
+
 ASYMMETRIC_VIEWS: dict[str, Any] = {
     "views": {"crop_scale": (0.08, 1.0), "blur": 1.0, "blur_second": 0.1, "solarize": 0.0, "solarize_second": 0.2}
 }

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from sarl_training import distributed, losses
 from sarl_training.errors import UsageError
 from sarl_training.feature_queue import FeatureQueue
-from sarl_training.methods.base import MOCO_V2_VIEWS, PAPER_SCALE, Method
+from sarl_training.methods.base import FEW_STEPS, MOCO_V2_VIEWS, PAPER_SCALE, Method
 from sarl_training.networks import EMBEDDING, Encoder
 from sarl_training.target_network import AveragedTarget
 from sarl_training.views import View
@@ -65,7 +65,10 @@ class DenseCL(Method):
     Config = DenseCLConfig
     # SGD, 0.03 per 256 images, weight decay 1e-4 on everything, cosine without warm-up (published ImageNet settings).
     OPTIM: ClassVar = {"name": "sgd", "lr": 0.03, "weight_decay": 1e-4, "decay_all": True, "warmup": 0.0}
-    PRESETS: ClassVar = {"paper": {**PAPER_SCALE, "optim": OPTIM}, "recommended": {"batch_size": 256, "optim": OPTIM}}
+    PRESETS: ClassVar = {
+        "paper": {**PAPER_SCALE, "optim": OPTIM},
+        "recommended": {**FEW_STEPS, "method": {"ema_decay": 0.99}},
+    }
     OWN_VIEWS: ClassVar = MOCO_V2_VIEWS
 
     def __init__(self, config: DenseCLConfig) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sarl_training import distributed, losses
 from sarl_training.errors import UsageError
-from sarl_training.methods.base import ASYMMETRIC_VIEWS, PAPER_SCALE, Method
+from sarl_training.methods.base import ASYMMETRIC_VIEWS, FEW_STEPS, PAPER_SCALE, Method
 from sarl_training.methods.byol import Projected
 from sarl_training.networks import EMBEDDING, Encoder
 from sarl_training.target_network import TargetNetwork
@@ -49,7 +49,10 @@ class MINC(Method):
     Config = MINCConfig
     # SARL's authors: LARS, 0.3 per 256 images and 0.0048 for vectors, weight decay 1e-4, 10 epochs of warm-up.
     OPTIM: ClassVar = {"name": "lars", "lr": 0.3, "vector_lr": 0.016, "weight_decay": 1e-4, "warmup": 0.1}
-    PRESETS: ClassVar = {"paper": {**PAPER_SCALE, "optim": OPTIM}, "recommended": {"batch_size": 256, "optim": OPTIM}}
+    PRESETS: ClassVar = {
+        "paper": {**PAPER_SCALE, "optim": OPTIM},
+        "recommended": {**FEW_STEPS, "method": {"ema_decay": 0.99}},
+    }
     OWN_VIEWS: ClassVar = ASYMMETRIC_VIEWS
 
     def __init__(self, config: MINCConfig) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sarl_training import distributed, losses
 from sarl_training.errors import UsageError
-from sarl_training.methods.base import PAPER_SCALE, Method
+from sarl_training.methods.base import FEW_STEPS, PAPER_SCALE, Method
 from sarl_training.networks import EMBEDDING, Encoder
 from sarl_training.views import View
 
@@ -32,7 +32,7 @@ class SimCLR(Method):
     Config = SimCLRConfig
     # LARS, 0.3 per 256 images, weight decay 1e-6, 10 epochs of warm-up (SimCLR, section 2.2).
     OPTIM: ClassVar = {"name": "lars", "lr": 0.3, "weight_decay": 1e-6, "warmup": 0.1}
-    PRESETS: ClassVar = {"paper": {**PAPER_SCALE, "optim": OPTIM}, "recommended": {"batch_size": 256, "optim": OPTIM}}
+    PRESETS: ClassVar = {"paper": {**PAPER_SCALE, "optim": OPTIM}, "recommended": FEW_STEPS}
     # SimCLR, appendix A: jitter of strength 1, blur in half of the views.
     OWN_VIEWS: ClassVar = {
         "views": {

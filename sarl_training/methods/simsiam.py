@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
 from sarl_training import losses
-from sarl_training.methods.base import MOCO_V2_VIEWS, PAPER_SCALE, Method
+from sarl_training.methods.base import FEW_STEPS, MOCO_V2_VIEWS, PAPER_SCALE, Method
 from sarl_training.networks import EMBEDDING, Encoder
 from sarl_training.views import View
 
@@ -24,7 +24,7 @@ class SimSiam(Method):
     Config = SimSiamConfig
     # SGD, 0.05 per 256 images, weight decay 1e-4 on everything, no warm-up (SimSiam, section 3 and main_simsiam.py).
     OPTIM: ClassVar = {"name": "sgd", "lr": 0.05, "weight_decay": 1e-4, "decay_all": True, "warmup": 0.0}
-    PRESETS: ClassVar = {"paper": {**PAPER_SCALE, "optim": OPTIM}, "recommended": {"batch_size": 256, "optim": OPTIM}}
+    PRESETS: ClassVar = {"paper": {**PAPER_SCALE, "optim": OPTIM}, "recommended": FEW_STEPS}
     OWN_VIEWS: ClassVar = MOCO_V2_VIEWS
 
     def __init__(self, config: SimSiamConfig) -> None:

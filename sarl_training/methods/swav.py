@@ -12,7 +12,7 @@ from sarl_training import distributed, losses
 from sarl_training.config import IMAGE_SIZES
 from sarl_training.errors import UsageError
 from sarl_training.feature_queue import FeatureQueue
-from sarl_training.methods.base import PAPER_SCALE, Method
+from sarl_training.methods.base import FEW_STEPS, PAPER_SCALE, Method
 from sarl_training.networks import EMBEDDING, Encoder
 from sarl_training.views import View, ViewConfig, ViewPlan
 
@@ -60,7 +60,7 @@ class SwAV(Method):
     OPTIM: ClassVar = {"name": "lars", "lr": 0.6, "weight_decay": 1e-6, "warmup": 0.0, "final_lr": 1e-3}
     PRESETS: ClassVar = {
         "paper": {**PAPER_SCALE, "method": {"prototypes": 3000}, "optim": OPTIM},
-        "recommended": {"batch_size": 256, "optim": OPTIM},
+        "recommended": FEW_STEPS,
     }
     OWN_VIEWS: ClassVar = {
         "views": {

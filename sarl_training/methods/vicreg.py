@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sarl_training import distributed, losses
 from sarl_training.errors import UsageError
-from sarl_training.methods.base import ASYMMETRIC_VIEWS, PAPER_SCALE, Method
+from sarl_training.methods.base import ASYMMETRIC_VIEWS, FEW_STEPS, PAPER_SCALE, Method
 from sarl_training.networks import EMBEDDING, Encoder
 from sarl_training.views import View
 
@@ -40,7 +40,7 @@ class VICReg(Method):
     OPTIM: ClassVar = {"name": "lars", "lr": 0.3, "weight_decay": 1e-6, "warmup": 0.1, "final_lr": 1e-3}
     PRESETS: ClassVar = {
         "paper": {**PAPER_SCALE, "method": {"width": 8192}, "optim": OPTIM},
-        "recommended": {"batch_size": 256, "optim": OPTIM},
+        "recommended": FEW_STEPS,
     }
     OWN_VIEWS: ClassVar = ASYMMETRIC_VIEWS
 
