@@ -28,6 +28,7 @@ from sarl_msgs.msg import ContactStamped, MaterialStamped
 from sensor_msgs.msg import Image
 
 DEADLINE_S = 60.0  # a busy machine takes many seconds to start a process
+MATCHING_S = 0.5  # a client sees its service before the service sees where to answer; Fast DDS waits 0.1 s and drops it
 NODE = "sarl_perception.perception_node"
 TOPICS: dict[str, type] = {
     "edge_pose": PoseStamped,
@@ -45,6 +46,7 @@ class Peer:
     def __init__(self, namespace: str = "") -> None:
         self.node = rclpy.create_node("peer", namespace=namespace)
         self.heard: dict[str, list[Any]] = defaultdict(list)
+        self._clients: dict[str, Any] = {}
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
         for topic, message_type in {**TOPICS, "/diagnostics": DiagnosticArray}.items():
@@ -71,24 +73,29 @@ class Peer:
         while time.monotonic() < end_s:
             self.executor.spin_once(timeout_sec=0.02)
 
-    def connect(self, topics: Iterable[str] = TOPICS) -> int:
-        """Send frames until each topic has carried an answer, then forget them; returns how many were answered.
+    def connect(self, topics: Iterable[str] = TOPICS) -> None:
+        """Send frames until each topic has carried an answer, and forget them once the last is answered.
 
         A publisher counts a subscriber before that one hears it, so a first best-effort frame may be lost.
         """
-        last: list[tuple[int, int]] = []
 
         def is_heard() -> bool:
-            last.append(self.send(np.zeros((8, 8, 3), np.uint8)))
+            self.send(np.zeros((8, 8, 3), np.uint8))
             self.spin_for(0.1)
             return all(self.heard[topic] for topic in topics)
 
         self.spin_until(is_heard, f"answers on {', '.join(topics)}")
-        self.spin_for(0.3)
-        answered = len({_stamp(message) for topic in topics for message in self.heard[topic]})
+        last = self.send(np.zeros((8, 8, 3), np.uint8))
+        for topic in topics:
+            self.answer(topic, last)
         for messages in self.heard.values():
             messages.clear()
-        return answered
+
+    def answered(self) -> int:
+        """How many frames the node says it answered, now that none is under way."""
+        for _ in range(2):  # the first report may be from before
+            status = self.status(lambda *_: True, "diagnostics")
+        return int({item.key: item.value for item in status.values}["answered"])
 
     def send(self, rgb: np.ndarray, *, age_s: float = 0.0, **fields: Any) -> tuple[int, int]:
         """Send an rgb8 image (fields replaced as given); returns its stamp."""
@@ -147,8 +154,13 @@ class Peer:
 
     def call(self, service_type: type, name: str, request: Any) -> Any:
         """Answer of a service."""
-        client = self.node.create_client(service_type, name)
-        self.spin_until(client.service_is_ready, f"service {name}")
+        is_new = name not in self._clients
+        if is_new:
+            self._clients[name] = self.node.create_client(service_type, name)
+        client = self._clients[name]
+        if is_new or not client.service_is_ready():
+            self.spin_until(client.service_is_ready, f"service {name}")
+            self.spin_for(MATCHING_S)
         future = client.call_async(request)
         return self.spin_until(lambda: future.done() and future.result(), f"answer of {name}")
 
