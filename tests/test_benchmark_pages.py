@@ -83,6 +83,21 @@ def test_a_missing_seed_is_said(tmp_path: Path) -> None:
     assert rows and all(line.startswith("| BYOL") for line in rows)
 
 
+def test_methods_that_were_not_run_are_named(page: Path, tmp_path: Path) -> None:
+    assert "Not run yet" not in (page / "RESULTS.md").read_text()
+    records = {key: record for key, record in made_up("cpu").items() if "/swav/" not in key and "/minc/" not in key}
+    pages.write_page(tmp_path, records)
+    assert "Not run yet: SwAV, MINC." in (tmp_path / "RESULTS.md").read_text()
+
+
+def test_one_seed_has_no_spread(tmp_path: Path) -> None:
+    records = {key: record for key, record in made_up("cpu").items() if key.endswith("/s0") or "/byol/" not in key}
+    pages.write_page(tmp_path, records)
+    rows = [line for line in (tmp_path / "RESULTS.md").read_text().splitlines() if line.startswith("| BYOL")]
+    assert any("1 of 3 seeds" in line for line in rows)
+    assert all("±" not in line for line in rows if "1 of 3 seeds" in line)
+
+
 def test_no_number_that_was_measured_is_missing(page: Path) -> None:
     rows = [line for line in (page / "RESULTS.md").read_text().splitlines() if line.startswith("| ")]
     tables = [line.split("|")[1:-1] for line in rows if "---" not in line]

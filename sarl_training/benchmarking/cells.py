@@ -22,14 +22,18 @@ class Numbers:
         return self.means.get(f"{self.preset}/{group}", {}).get(metric)
 
     def cell(self, group: str, metric: str) -> str:
-        """`92.5 ± 0.3` in percent for accuracies, three significant digits for errors; says when seeds are missing."""
+        """`92.5 ± 0.3` in percent for accuracies, three significant digits for errors; says when seeds are missing.
+
+        One seed has no spread.
+        """
         found, seeds = self.value(group, metric), PRESETS[self.preset].seeds
         if found is None:
             return NONE
         short = f" ({found['seeds']} of {seeds} seeds)" if found["seeds"] < seeds else ""
+        one = found["seeds"] == 1
         if metric.endswith(_PERCENT):
-            return f"{100 * found['mean']:.1f} ± {100 * found['std']:.1f}{short}"
-        return f"{found['mean']:.3g} ± {found['std']:.2g}{short}"
+            return f"{100 * found['mean']:.1f}" + ("" if one else f" ± {100 * found['std']:.1f}") + short
+        return f"{found['mean']:.3g}" + ("" if one else f" ± {found['std']:.2g}") + short
 
     def has(self, kinds: Sequence[str]) -> bool:
         return any(record["kind"] in kinds for record in self.records)

@@ -66,7 +66,9 @@ def table1(numbers: Numbers) -> list[str]:
     header = ["method", *(f"{name} {axis.replace('_', ' ')}" for name, _, axis in metrics)]
     rows = [[NAMES[s], *(numbers.cell(_group(s, m), m) for _, m, _ in metrics)] for s in subjects]
     said = "; ".join(f"{NAMES[s]} {x} / {z} / {t:.2f}" for s, (x, z, t) in paper_numbers.EDGE_AXES.items())
-    return [*lines, *table(header, rows), "", f"Paper (real), edge pose x mm / z mm / theta deg: {said}."]
+    lines += [*table(header, rows), "", f"Paper (real), edge pose x mm / z mm / theta deg: {said}."]
+    missing = [name.strip("*") for subject, name in NAMES.items() if subject not in subjects]
+    return [*lines, "", f"Not run yet: {', '.join(missing)}."] if missing else lines
 
 
 def _beside_paper(numbers: Numbers, subjects: Sequence[str], metrics: Sequence[str]) -> list[str]:
