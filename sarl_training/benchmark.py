@@ -41,6 +41,8 @@ class BenchmarkConfig:
     """Which parts."""
     preset: PresetName = "cpu"
     """Size: full (the paper's), standard, cpu (a night on two cores), smoke (two minutes; says nothing)."""
+    augment: Literal["own", "shared"] = "own"
+    """Whose views the baselines of Table I have: each its own paper's, or all SARL's. Both are kept side by side."""
     data: Path | None = None
     """A labelled dataset of your own instead of the simulated one; transfer sets are simulated in any case."""
     work: Path = Path("runs/benchmark")
@@ -67,7 +69,7 @@ def run(config: BenchmarkConfig) -> None:
     out = config.out or (work / "results" if preset.name == "smoke" else Path("models"))
     place = Workplace(work, Sources(work / "data", preset, config.data), config.device)
     labelled = place.sources.labelled()
-    runs = plan(config.names, preset, labelled)
+    runs = plan(config.names, preset, labelled, config.augment)
 
     records = read_records(out / pages.RECORDS)
     todo = schedule.left_to_do(runs, records, place)

@@ -90,6 +90,17 @@ def test_methods_that_were_not_run_are_named(page: Path, tmp_path: Path) -> None
     assert "Not run yet: SwAV, MINC." in (tmp_path / "RESULTS.md").read_text()
 
 
+def test_a_baseline_has_a_row_for_each_choice_of_views(tmp_path: Path) -> None:
+    records = made_up("cpu")
+    for key, record in list(records.items()):
+        if "/probe/byol/" in key:
+            other = key.replace("byol", "byol_shared_views")
+            records[other] = {**record, "key": other}
+    pages.write_page(tmp_path, records)
+    rows = [line for line in (tmp_path / "RESULTS.md").read_text().splitlines() if line.startswith("| BYOL")]
+    assert any(line.startswith("| BYOL, SARL's views |") for line in rows) and "Not run yet" not in "".join(rows)
+
+
 def test_one_seed_has_no_spread(tmp_path: Path) -> None:
     records = {key: record for key, record in made_up("cpu").items() if key.endswith("/s0") or "/byol/" not in key}
     pages.write_page(tmp_path, records)

@@ -11,7 +11,7 @@ from tiny_dataset import write_dataset
 
 from sarl_training.benchmarking import schedule
 from sarl_training.benchmarking.expected import passes, spelled
-from sarl_training.benchmarking.plan import ABLATIONS, BASELINES, TABLES, TASKS, Run, ablation, plan
+from sarl_training.benchmarking.plan import ABLATIONS, BASELINES, SHARED_VIEWS, TABLES, TASKS, Run, ablation, plan
 from sarl_training.benchmarking.presets import PRESETS
 from sarl_training.benchmarking.records import means, merge_record, read_records
 from sarl_training.benchmarking.settings import fine_tuning, identity, pretrain_config, supervise_config
@@ -35,6 +35,19 @@ def test_table_1_has_every_method_and_bound_with_three_seeds() -> None:
     assert {"sarl", *BASELINES} == set(METHODS)
     assert {run.subject for run in runs if run.kind == "probe"} >= {"random_init", "mean", "sarl_paper"}
     assert {run.detail for run in runs if run.kind == "supervise"} == set(TASKS)
+
+
+def test_shared_views_are_runs_of_their_own_that_differ_in_views_only() -> None:
+    shared = plan(["table1"], CPU, MANY, "shared")
+    both = {run.subject for run in [*shared, *plan(["table1"], CPU, MANY)] if run.kind == "pretrain"}
+    assert both == {"sarl", "sarl_paper", *BASELINES, *(name + SHARED_VIEWS for name in BASELINES)}
+    configs = {
+        subject: pretrain_config(Run("cpu", "pretrain", subject, 0), Path("d"), Path("o"), "cpu") for subject in both
+    }
+    for name in set(BASELINES) - {"swav"}:  # whose small views go as well
+        own, other = configs[name], configs[name + SHARED_VIEWS]
+        assert other.views == configs["sarl"].views != own.views
+        assert replace(other, views=own.views, augment="own") == own
 
 
 def test_ablations_are_the_seven_subsets_and_byol_and_differ_in_weights_only() -> None:

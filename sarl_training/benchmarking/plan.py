@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Literal
 
@@ -12,6 +13,7 @@ from sarl_training.benchmarking.presets import Preset
 TABLES = ("table1", "table2", "table3", "table4", "fig4", "labels", "readouts")
 TASKS = ("shape", "grating", "material", "force", "contact_point", "edge_pose")
 BASELINES = ("simclr", "byol", "simsiam", "barlow_twins", "vicreg", "swav", "minc", "cplearn", "densecl")
+SHARED_VIEWS = "_shared_views"  # ends the subject of a baseline that has SARL's views instead of its own paper's
 TRANSFERRED = ("simclr", "byol", "barlow_twins", "sarl")  # as in Table II
 TERMS = ("sal", "ppda", "ram")
 ABLATIONS = tuple(
@@ -36,7 +38,8 @@ class Run:
     preset: str
     kind: Kind
     subject: str
-    """What is measured: a method, `sarl_paper`, `sarl_with_<terms>`, `random_init`, `mean` or `supervised`."""
+    """What is measured: a method, `<method>_shared_views`, `sarl_paper`, `sarl_with_<terms>`, `random_init`, `mean` or
+    `supervised`."""
     seed: int
     sensor: str = "vitactip"
     detail: str = ""
@@ -71,13 +74,17 @@ def ablation(terms: Iterable[str]) -> str:
     return "sarl" if terms == TERMS else f"sarl_with_{'_'.join(terms) or 'none'}"
 
 
-def plan(names: Iterable[str], preset: Preset, labelled: Mapping[str, int]) -> list[Run]:
+def plan(
+    names: Iterable[str], preset: Preset, labelled: Mapping[str, int], augment: Literal["own", "shared"] = "own"
+) -> list[Run]:
     """Every run that the tables `names` need, each once, those needed by others first.
 
     `labelled` is the number of train and val samples of each task: other tasks and larger budgets are left out.
+    `augment` is whose views the baselines of Table I have.
     """
+    table1 = partial(_table1, suffix=SHARED_VIEWS if augment == "shared" else "")
     makers = {
-        "table1": _table1, "table2": _table2, "table3": _table3, "table4": _table4, "fig4": _fig4,
+        "table1": table1, "table2": _table2, "table3": _table3, "table4": _table4, "fig4": _fig4,
         "labels": _labels, "readouts": _readouts,
     }  # fmt: skip
     wanted = TABLES if "all" in names else [name for name in TABLES if name in names]
@@ -101,12 +108,12 @@ def _supervise(preset: str, task: str, seed: int) -> Run:
     return Run(preset, "supervise", "supervised", seed, detail=task)
 
 
-def _table1(preset: str, seed: int, labelled: Mapping[str, int]) -> list[Run]:
+def _table1(preset: str, seed: int, labelled: Mapping[str, int], suffix: str) -> list[Run]:
     bounds = [Run(preset, "probe", subject, seed) for subject in ("random_init", "mean")]
     supervised = [_supervise(preset, task, seed) for task in TASKS if task in labelled]
     return [
         *bounds,
-        *(_probe(preset, subject, seed) for subject in ("sarl", "sarl_paper", *BASELINES)),
+        *(_probe(preset, subject, seed) for subject in ("sarl", "sarl_paper", *(name + suffix for name in BASELINES))),
         *supervised,
     ]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sarl_training import config as settings
 from sarl_training import pretrain, supervise
-from sarl_training.benchmarking.plan import TERMS, Run
+from sarl_training.benchmarking.plan import SHARED_VIEWS, TERMS, Run
 from sarl_training.benchmarking.presets import PRESETS, Preset
 from sarl_training.fine_tuning import FineTuning
 from sarl_training.pretrain_config import MAY_CHANGE_ON_RESUME
@@ -23,7 +23,7 @@ def method_of(subject: str) -> tuple[str, str]:
     """Method and which of its presets."""
     if subject.startswith("sarl"):
         return "sarl", "paper" if subject == "sarl_paper" else "recommended"
-    return subject, ""
+    return subject.removesuffix(SHARED_VIEWS), ""
 
 
 def pretrain_config(run: Run, data: Path, out: Path, device: settings.Device) -> pretrain.PretrainConfig:
@@ -37,6 +37,8 @@ def pretrain_config(run: Run, data: Path, out: Path, device: settings.Device) ->
 def _pretrain_template(subject: str, preset: Preset) -> pretrain.PretrainConfig:
     method, own = method_of(subject)
     words = [method, "--data", "data", "--out", "out", "--preset", own or preset.baselines, "--probe-every", "0"]
+    if subject.endswith(SHARED_VIEWS):
+        words += ["--augment", "shared"]
     if subject.startswith("sarl_with_"):
         for term in TERMS:
             if term not in subject.removeprefix("sarl_with_").split("_"):

@@ -10,6 +10,7 @@ from sarl_training.benchmarking.plan import (
     BASELINES,
     BUDGETS,
     SENSORS,
+    SHARED_VIEWS,
     TASKS,
     TRANSFER_SENSORS,
     TRANSFERRED,
@@ -23,6 +24,11 @@ NAMES = {
     "minc": "MINC", "cplearn": "CPLearn", "densecl": "DenseCL", "sarl_paper": "SARL, paper's settings",
     "sarl": "**SARL, recommended**",
 }  # fmt: skip
+_ROWS = {
+    row: text
+    for subject, name in NAMES.items()
+    for row, text in ((subject, name), (subject + SHARED_VIEWS, f"{name}, SARL's views"))
+}
 _CLASSES = [f"{task}/{rank}" for task in ("shape", "grating", "material") for rank in ("top1", "top5")]
 _MEANS = ["force/mean", "contact_point/mean", "edge_pose/mean"]
 _AXES = {
@@ -52,8 +58,8 @@ def _headed(metric: str) -> str:
 
 def table1(numbers: Numbers) -> list[str]:
     """Linear probes: classification, then means of regression, each beside the paper, then every axis."""
-    subjects = [s for s in NAMES if any(numbers.value(_group(s, m), m) for m in (*_CLASSES, *_MEANS))]
-    if not any(subject in subjects for subject in ("sarl_paper", *BASELINES)):
+    subjects = [s for s in _ROWS if any(numbers.value(_group(s, m), m) for m in (*_CLASSES, *_MEANS))]
+    if not any(subject.removesuffix(SHARED_VIEWS) in ("sarl_paper", *BASELINES) for subject in subjects):
         return []
     groups = [f"probe/{subject}/vitactip" for subject in subjects if subject != "supervised"]
     origin = numbers.origin([*groups, *(f"supervise/supervised/vitactip/{task}" for task in TASKS)])
@@ -64,7 +70,7 @@ def table1(numbers: Numbers) -> list[str]:
     metrics = [(name, f"{task}/{axis}", axis) for name, (task, axes) in _AXES.items() for axis in axes]
     lines += ["", _title("Table I", "every axis, mean absolute error, here", numbers), "", origin, ""]
     header = ["method", *(f"{name} {axis.replace('_', ' ')}" for name, _, axis in metrics)]
-    rows = [[NAMES[s], *(numbers.cell(_group(s, m), m) for _, m, _ in metrics)] for s in subjects]
+    rows = [[_ROWS[s], *(numbers.cell(_group(s, m), m) for _, m, _ in metrics)] for s in subjects]
     said = "; ".join(f"{NAMES[s]} {x} / {z} / {t:.2f}" for s, (x, z, t) in paper_numbers.EDGE_AXES.items())
     lines += [*table(header, rows), "", f"Paper (real), edge pose x mm / z mm / theta deg: {said}."]
     missing = [name.strip("*") for subject, name in NAMES.items() if subject not in subjects]
@@ -77,7 +83,7 @@ def _beside_paper(numbers: Numbers, subjects: Sequence[str], metrics: Sequence[s
         header += [f"{_headed(metric)}, here", "paper (real)"]
     rows = []
     for subject in subjects:
-        row = [NAMES[subject]]
+        row = [_ROWS[subject]]
         for metric in metrics:
             published = paper_numbers.TABLE1.get(subject, {})
             row += [numbers.cell(_group(subject, metric), metric), paper_cell(published, metric)]
