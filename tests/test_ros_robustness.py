@@ -3,116 +3,32 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import robot_side
+from fuzzed_images import fuzzed
 
 pytest.importorskip("rclpy", reason=robot_side.NOT_BUILT)
 pytest.importorskip("sarl_msgs.msg", reason=robot_side.NOT_BUILT)
 
 from lifecycle_msgs.msg import Transition
 from rcl_interfaces.srv import GetParameters, ListParameters
-from rclpy.clock import Clock
 from ros_camera import camera
 from ros_peer import NODE, TOPICS, Peer, parameters, running
-from sarl_perception.estimator import TactileEstimator
-from sarl_perception.frame_counters import OUTCOMES, FrameCounters
-from sarl_perception.frame_pipeline import FramePipeline
-from sarl_perception.parameters import Settings, read_defaults
-from sensor_msgs.msg import Image
+from sarl_perception.frame_counters import OUTCOMES
 from tiny_model import write_model
 
 pytestmark = pytest.mark.ros
 BLACK = np.zeros((48, 64, 3), np.uint8)
-BYTES_PER_PIXEL = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "mono8": 1, "mono16": 2, "bayer_rggb8": 1, "yuv422": 2, "uyvy": 2}
 CYCLE = (
     Transition.TRANSITION_DEACTIVATE,
     Transition.TRANSITION_CLEANUP,
     Transition.TRANSITION_CONFIGURE,
     Transition.TRANSITION_ACTIVATE,
 )
-
-
-def fuzzed(rng: np.random.Generator) -> tuple[dict[str, Any], bool]:
-    """Fields of an image, mostly malformed, and whether they are well formed, judged without the code under test."""
-    encodings = [*BYTES_PER_PIXEL, "nv12", "32FC1", "", "\N{SNOWMAN}", "rgb8 "]
-    encoding = str(rng.choice(encodings, p=[0.09] * 8 + [0.28 / 5] * 5))
-    height, width = (
-        int(rng.choice([0, 1, 2, 3, 8, 17, 2**31], p=[0.04, 0.06, 0.2, 0.2, 0.3, 0.18, 0.02])) for _ in "hw"
-    )
-    row = width * BYTES_PER_PIXEL.get(encoding, 1)
-    step = min(max(0, row + int(rng.choice([-1, 0, 0, 0, 0, 7]))), 2**32 - 1)
-    size = min(step * height, 4000) + int(rng.choice([-9, -1, 0, 0, 0, 5]))
-    fields = {
-        "height": height,
-        "width": width,
-        "encoding": encoding,
-        "step": step,
-        "is_bigendian": int(rng.integers(0, 256)),
-        "data": rng.bytes(max(0, size)),
-    }
-    if encoding == "nv12":
-        needed = step * height + step * (height // 2 - 1) + width
-        return fields, min(height, width) > 0 == height % 2 == width % 2 and step >= width and size >= needed
-    is_known = encoding in BYTES_PER_PIXEL and not (encoding in ("yuv422", "uyvy") and width % 2)
-    return fields, is_known and min(height, width) > 0 and step >= row and size >= step * (height - 1) + row
-
-
-class Collector:
-    """Stands for the topics: collects what would be published."""
-
-    overlay_is_wanted = False
-    needs_contact = False
-
-    def __init__(self, output: Any) -> None:
-        self.output = output
-        self.stamps: list[int] = []
-
-    def __iter__(self) -> Iterator[Collector]:
-        yield self
-
-    def publish(self, reading: Any) -> None:
-        self.stamps.append(reading.header.stamp.sec)
-
-
-def test_ten_thousand_fuzzed_images_through_the_message_path(model: Path) -> None:
-    estimator = TactileEstimator(model)
-    estimator.warm_up()
-    outputs, counters = Collector(estimator.contract.outputs["force"]), FrameCounters(0.0)
-    pipeline = FramePipeline(
-        settings=Settings(**{**read_defaults(), "max_age": 0.0}),
-        estimator=estimator,
-        outputs=outputs,
-        clock=Clock(),
-        counters=counters,
-        convert_other=None,
-        is_running=lambda: True,
-    )
-    rng = np.random.default_rng(7)
-    well_formed = set()
-    for number in range(10_000):
-        fields, is_good = fuzzed(rng)
-        message = Image(**fields)
-        message.header.stamp.sec = number
-        if is_good:
-            well_formed.add(number)
-        pipeline.answer((message, time.perf_counter()))
-    report = counters.report(1.0)
-    assert set(outputs.stamps) <= well_formed, "published from a malformed message"
-    assert set(outputs.stamps) == well_formed, "a well-formed message was refused"
-    assert 1000 < len(well_formed) < 9000
-    assert report.outcomes == {
-        "answered": len(well_formed),
-        "rejected": 10_000 - len(well_formed),
-        "dropped": 0,
-        "stale": 0,
-        "failed": 0,
-    }
 
 
 def send_fuzzed(peer: Peer, count: int, pause_s: float) -> None:

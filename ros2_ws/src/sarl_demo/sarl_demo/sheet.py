@@ -24,16 +24,23 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def draw_sheet(
-    estimator: TactileEstimator, paths: list[Path], *, columns: int, tile: int, field_of_view_m: float, threshold: float
+    estimator: TactileEstimator,
+    paths: list[Path],
+    *,
+    region: Region | None = None,
+    columns: int,
+    tile: int,
+    field_of_view_m: float,
+    threshold: float,
 ) -> np.ndarray:
     """uint8 [rows * tile, columns * tile, 3] RGB; each tile is the region of interest with the overlay."""
     rows = -(-len(paths) // columns)
     sheet = np.full((rows * tile, columns * tile, 3), 255, np.uint8)
     for index, path in enumerate(paths):
         rgb = read_rgb(path)
-        estimate = estimator.estimate(rgb, saliency=True)
+        estimate = estimator.estimate(rgb, region=region, saliency=True)
         probability = estimate.contact_probability
-        square = cv2.resize(crop(rgb, estimator.region), (tile, tile), interpolation=cv2.INTER_AREA)
+        square = cv2.resize(crop(rgb, region), (tile, tile), interpolation=cv2.INTER_AREA)
         drawn = draw_overlay(
             square,
             estimate,
@@ -71,8 +78,9 @@ def main() -> int:
     try:
         defaults = read_defaults()
         sheet = draw_sheet(
-            TactileEstimator(options.model, region=region),
+            TactileEstimator(options.model),
             pick(options.images, options.count),
+            region=region,
             columns=options.columns,
             tile=options.tile,
             field_of_view_m=defaults["overlay_field_of_view"],

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
+from sarl_perception.error_text import one_line
 from sarl_perception.image_input import Converter, ImageRefused
 
 
@@ -28,8 +29,8 @@ def find_cv_bridge() -> Converter | None:
         try:
             rgb = np.asarray(bridge.imgmsg_to_cv2(message, desired_encoding="rgb8"))
         except Exception as error:  # CvBridgeError, and whatever its parts raise
-            reason = " ".join(str(error).split())
-            raise ImageRefused("encoding", f"cv_bridge does not convert {message.encoding!r}: {reason}") from error
+            text = f"cv_bridge does not convert {message.encoding!r}: {one_line(error)}"
+            raise ImageRefused("encoding", text) from error
         if rgb.dtype != np.uint8 or rgb.shape != (message.height, message.width, 3) or 0 in rgb.shape:
             raise ImageRefused("encoding", f"cv_bridge made {rgb.dtype} {rgb.shape} of {message.encoding!r}")
         return rgb

@@ -26,7 +26,7 @@ def diagnostic_array(
     values = {
         "state": state,
         "outputs": "fresh" if is_fresh else "stale",
-        "last_output_s": f"{report.since_output_s:.1f}",
+        "last_output_s": f"{report.since_output_s:.1f}" if report.outcomes["answered"] else "nan",
         "faults": ", ".join(fault.name for fault in faults),
         **{f"fault.{fault.name}": fault.text for fault in faults},
         "input_rate_hz": f"{report.input_hz:.1f}",

@@ -17,7 +17,8 @@ import numpy as np
 import onnxruntime
 
 from sarl_perception.contract import METADATA_KEY, Contract, ModelRefused, parse_contract
-from sarl_perception.execution import AUTO, choose_providers, one_line, open_session
+from sarl_perception.error_text import one_line
+from sarl_perception.execution import AUTO, choose_providers, open_session
 
 INPUT = "image"
 UNFAMILIARITY = "unfamiliarity"
@@ -29,6 +30,10 @@ Region = tuple[int, int, int, int]
 
 class InferenceFailed(RuntimeError):
     """The model could not answer this image; one line that says why."""
+
+
+class RegionRefused(ValueError):
+    """The region of interest is not inside the image; one line with both."""
 
 
 class Estimate(Mapping[str, np.ndarray]):
@@ -81,9 +86,8 @@ class Estimate(Mapping[str, np.ndarray]):
 class TactileEstimator:
     """A model file, checked against its contract and ready to run.
 
-    `providers` is a preference list of onnxruntime execution providers (`auto`: the best installed), `region` the
-    (x, y, width, height) of the sensor in the camera image in pixels (default: the largest centred square), `sensor`
-    the only sensor accepted (default: any), `threads` the cap on CPU threads. Raises `ModelRefused`.
+    `providers` is a preference list of onnxruntime execution providers (`auto`: the best installed), `sensor` the only
+    sensor accepted (default: any), `threads` the cap on CPU threads. Raises `ModelRefused`.
     """
 
     def __init__(
@@ -91,12 +95,10 @@ class TactileEstimator:
         model_path: str | Path,
         *,
         providers: Sequence[str] = ("CPUExecutionProvider",),
-        region: Region | None = None,
         sensor: str | None = None,
         threads: int = 2,
     ) -> None:
         self.model_path = Path(model_path)
-        self.region = region
         self._session = open_session(self.model_path, providers, threads)
         is_auto = providers[0] == AUTO  # then the best that is installed, and no more, is wanted
         installed = choose_providers(providers, onnxruntime.get_available_providers())
@@ -114,19 +116,19 @@ class TactileEstimator:
 
     def warm_up(self) -> None:
         """Run a few blank images: the first run of a session is many times slower than the rest."""
-        x, y, width, height = self.region or (0, 0, self.contract.width, self.contract.height)
-        blank = np.zeros((y + height, x + width, 3), np.uint8)
+        blank = np.zeros((self.contract.height, self.contract.width, 3), np.uint8)
         for _ in range(WARM_UP_RUNS):
-            self.estimate(blank)
+            self.estimate(blank, region=(0, 0, self.contract.width, self.contract.height))
 
-    def estimate(self, rgb: np.ndarray, *, saliency: bool = False) -> Estimate:
+    def estimate(self, rgb: np.ndarray, *, region: Region | None = None, saliency: bool = False) -> Estimate:
         """Estimate from a uint8 [H, W, 3] RGB image of any size; with the saliency map if asked for and there is one.
 
-        Raises `ValueError` for another array or a region outside the image, `InferenceFailed` when the model fails.
+        `region` is where the sensor lies in the image: (x, y, width, height) in pixels, by default the largest centred
+        square. Raises `RegionRefused`, `ValueError` for another array, `InferenceFailed` when the model fails.
         """
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
             raise ValueError(f"image is {rgb.dtype} {rgb.shape}; expected uint8 (height, width, 3)")
-        image = resize(crop(rgb, self.region), self.contract.width, self.contract.height)
+        image = resize(crop(rgb, region), self.contract.width, self.contract.height)
         names = [*self._names, SALIENCY] if saliency and self.contract.saliency else self._names
         start_s = time.perf_counter()
         try:
@@ -148,11 +150,12 @@ def centred_square(height: int, width: int) -> Region:
 
 
 def crop(rgb: np.ndarray, region: Region | None) -> np.ndarray:
-    """View of the region of interest; the largest centred square when None."""
+    """View of the region of interest; the largest centred square when None. Raises `RegionRefused`."""
     x, y, width, height = region or centred_square(*rgb.shape[:2])
     if min(x, y) < 0 or min(width, height) < 1 or x + width > rgb.shape[1] or y + height > rgb.shape[0]:
-        raise ValueError(
-            f"region x={x} y={y} width={width} height={height} is not inside the {rgb.shape[1]}x{rgb.shape[0]} image"
+        raise RegionRefused(
+            f"region x={x} y={y} width={width} height={height} is not inside the {rgb.shape[1]}x{rgb.shape[0]} image:"
+            " give one that is, or none for the largest centred square"
         )
     return rgb[y : y + height, x : x + width]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import onnxruntime
 
 from sarl_perception.contract import ModelRefused
+from sarl_perception.error_text import one_line
 
 AUTO = "auto"
 PREFERENCE = (
@@ -72,8 +73,3 @@ def open_session(path: Path, wanted: Sequence[str], threads: int) -> onnxruntime
         return onnxruntime.InferenceSession(str(path), options, providers=with_options)
     except Exception as error:  # onnxruntime's errors share no base class
         raise ModelRefused(f"{path}: not a readable ONNX model: {one_line(error)}") from error
-
-
-def one_line(error: Exception) -> str:
-    """The message of a library's error, which may have many lines, as one."""
-    return " ".join(str(error).split())

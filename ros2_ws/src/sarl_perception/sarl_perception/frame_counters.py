@@ -41,8 +41,8 @@ class Answer:
 class Report:
     """One look at the counters: counts since the start, `recent` ones and rates (Hz) of about the last second.
 
-    `since_end_s` is since the worker last finished a frame, answered or refused. `answers` are the newest, oldest
-    first; `refusals` the reason -> text of frames refused since the look before.
+    `waiting_s` is for how long frames have been there without one being finished, answered or refused; 0 when none is.
+    `answers` are the newest, oldest first; `complaints` the reason -> text of what went wrong since the look before.
     """
 
     received: int
@@ -53,9 +53,9 @@ class Report:
     output_hz: float
     since_input_s: float
     since_output_s: float
-    since_end_s: float
+    waiting_s: float
     answers: list[Answer]
-    refusals: dict[str, str]
+    complaints: dict[str, str]
     frame_bytes: int
 
     @property
@@ -67,8 +67,9 @@ class Report:
     @property
     def unfamiliarity(self) -> float:
         """Median of the answers of the last second, as a multiple of the model's threshold; NaN when not known."""
-        newest = self.answers[-max(self.recent["answered"], 1) :]
-        return float(np.median([answer.unfamiliarity for answer in newest])) if newest else float("nan")
+        count = self.recent["answered"]
+        newest = [answer.unfamiliarity for answer in self.answers[-count:]] if count else []
+        return float(np.median(newest)) if newest else float("nan")
 
     def latency_ms(self, name: str, percentile: float) -> float:
         """Percentile of age, transport, processing, inference or overhead; NaN before the first answer."""
@@ -87,8 +88,9 @@ class FrameCounters:
         self._lock = threading.Lock()
         self._counts = dict.fromkeys(("received", "lost", *OUTCOMES), 0)
         self._answers: deque[Answer] = deque(maxlen=RECENT)
-        self._refusals: dict[str, str] = {}
-        self._last_input_s = self._last_output_s = self._last_end_s = now_s
+        self._complaints: dict[str, str] = {}
+        self._last_input_s = self._last_output_s = now_s
+        self._waiting_since_s: float | None = None
         self._frame_bytes = 0
         self._looks = deque([(now_s, dict(self._counts))])
 
@@ -97,6 +99,8 @@ class FrameCounters:
         with self._lock:
             self._counts["received"] += 1
             self._last_input_s = now_s
+            if self._waiting_since_s is None:
+                self._waiting_since_s = now_s
             self._frame_bytes = size_bytes
 
     def lose(self, count: int) -> None:
@@ -109,30 +113,37 @@ class FrameCounters:
         with self._lock:
             self._counts[outcome] += 1
 
-    def refuse(self, outcome: str, reason: str, text: str, now_s: float) -> None:
+    def refuse(self, outcome: str, reason: str, text: str) -> None:
         """A frame got no answer: count it and note why."""
         with self._lock:
-            self._last_end_s = now_s
+            self._waiting_since_s = None
             self._counts[outcome] += 1
-            self._refusals[reason] = text
+            self._complaints[reason] = text
+
+    def complain(self, reason: str, text: str) -> None:
+        """Something else went wrong, which cost no frame its answer."""
+        with self._lock:
+            self._complaints[reason] = text
 
     def answer(self, answer: Answer, now_s: float) -> None:
         """A frame's outputs were published."""
         with self._lock:
             self._counts["answered"] += 1
             self._answers.append(answer)
-            self._last_output_s = self._last_end_s = now_s
+            self._last_output_s = now_s
+            self._waiting_since_s = None
 
     def report(self, now_s: float) -> Report:
         """What there is to say now."""
         with self._lock:
             counts, answers = dict(self._counts), list(self._answers)
-            refusals, self._refusals = self._refusals, {}
+            complaints, self._complaints = self._complaints, {}
             self._looks.append((now_s, counts))
             while len(self._looks) > 2 and self._looks[1][0] <= now_s - WINDOW_S:
                 self._looks.popleft()
             then_s, before = self._looks[0]
-            lasts_s = (self._last_input_s, self._last_output_s, self._last_end_s)
+            since_input_s, since_output_s = now_s - self._last_input_s, now_s - self._last_output_s
+            waiting_s = 0.0 if self._waiting_since_s is None else now_s - self._waiting_since_s
             frame_bytes = self._frame_bytes
         recent = {name: counts[name] - before[name] for name in counts}
         elapsed_s = max(now_s - then_s, 1e-9)
@@ -143,10 +154,10 @@ class FrameCounters:
             recent=recent,
             input_hz=recent["received"] / elapsed_s,
             output_hz=recent["answered"] / elapsed_s,
-            since_input_s=now_s - lasts_s[0],
-            since_output_s=now_s - lasts_s[1],
-            since_end_s=now_s - lasts_s[2],
+            since_input_s=since_input_s,
+            since_output_s=since_output_s,
+            waiting_s=waiting_s,
             answers=answers,
-            refusals=refusals,
+            complaints=complaints,
             frame_bytes=frame_bytes,
         )

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time as TimeMessage
-from rclpy.time import Time
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sarl_perception.contact_gate import ContactGate
-from sarl_perception.estimator import Estimate, InferenceFailed, TactileEstimator
+from sarl_perception.error_text import one_line
+from sarl_perception.estimator import Estimate, InferenceFailed, RegionRefused, TactileEstimator
 from sarl_perception.frame_counters import Answer, FrameCounters
 from sarl_perception.image_input import Converter, ImageRefused, message_to_rgb, orient
 from sarl_perception.outputs import Outputs
@@ -49,15 +49,14 @@ class FramePipeline:
         try:
             self._answer(message, arrived_s, self.settings)
         except ImageRefused as error:
-            self._refuse("rejected", error.reason, f"image refused: {error}")
-        except ValueError as error:
-            self._refuse("rejected", "region", f"image refused: {error}")
+            self.counters.refuse("rejected", error.reason, f"image refused: {error}")
+        except RegionRefused as error:
+            self.counters.refuse("rejected", "region", f"image refused: {error}")
         except InferenceFailed as error:
-            self._refuse("failed", "inference_failed", f"no estimate: {error}")
+            self.counters.refuse("failed", "inference_failed", f"no estimate: {error}")
         except Exception as error:  # the last line of defence: one frame must not end the worker
             if self.is_running():  # else ROS is shutting down under us
-                name = type(error).__name__
-                self._refuse("failed", name, f"unexpected {name}: {error}")
+                self.counters.refuse("failed", "unexpected", _unexpected(error))
 
     def _answer(self, message: Any, arrived_s: float, settings: Settings) -> None:
         stamp = message.header.stamp
@@ -70,7 +69,7 @@ class FramePipeline:
             swap_red_blue=settings.swap_red_blue,
         )
         is_drawn = self.outputs.overlay_is_wanted
-        estimate = self.estimator.estimate(rgb, saliency=is_drawn)
+        estimate = self.estimator.estimate(rgb, region=settings.region_of_interest, saliency=is_drawn)
         if self._is_stale(stamp, settings.max_age):
             return
         in_contact = self._gate.update(
@@ -93,7 +92,11 @@ class FramePipeline:
             answered_s,
         )
         if is_drawn:
-            self._publish_overlay(message.header, rgb, estimate, in_contact, settings)
+            try:
+                self._publish_overlay(message.header, rgb, estimate, in_contact, settings)
+            except Exception as error:  # the frame is answered and counted: a picture must not undo that
+                if self.is_running():
+                    self.counters.complain("overlay", f"overlay: {_unexpected(error)}")
 
     def _publish(self, stamp: TimeMessage, estimate: Estimate, in_contact: bool, settings: Settings) -> None:
         """Publish every output that may speak."""
@@ -110,7 +113,7 @@ class FramePipeline:
         drawn = draw_overlay(
             rgb,
             estimate,
-            region=self.estimator.region,
+            region=settings.region_of_interest,
             field_of_view_m=settings.overlay_field_of_view,
             in_contact=in_contact or not settings.contact_gate,
         )
@@ -139,11 +142,13 @@ class FramePipeline:
                 f"image stamp is {-age_s:.3f} s in the future; {allowed}: check the camera's clock (NTP, PTP), or"
                 " use_sim_time for bags"
             )
-        self._refuse("stale", reason, text)
+        self.counters.refuse("stale", reason, text)
         return True
 
-    def _refuse(self, outcome: str, reason: str, text: str) -> None:
-        self.counters.refuse(outcome, reason, text, time.perf_counter())
-
     def _age_s(self, stamp: TimeMessage) -> float:
-        return (self.clock.now() - Time.from_msg(stamp, clock_type=self.clock.clock_type)).nanoseconds * 1e-9
+        """From the stamp, which may be any number, to now."""
+        return (self.clock.now().nanoseconds - stamp.sec * 10**9 - stamp.nanosec) * 1e-9
+
+
+def _unexpected(error: Exception) -> str:
+    return f"unexpected {type(error).__name__}: {one_line(error)}"

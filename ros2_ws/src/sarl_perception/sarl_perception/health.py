@@ -42,15 +42,15 @@ def judge(situation: Situation) -> Iterator[Fault]:
     yield from _losses(situation)
     if is_silent and (situation.connected_s or 0.0) >= limit_s and not report.recent["lost"]:
         yield _silent_camera(situation)
-    for reason, text in report.refusals.items():
+    for reason, text in report.complaints.items():
         yield Fault(reason, Level.ERROR if is_mute else Level.WARN, text, HOLD_S)
     yield from _overload(report)
-    if report.since_end_s >= limit_s and not is_silent:
+    if report.waiting_s >= limit_s and not is_silent:
         yield Fault(
             "inference",
             Level.ERROR,
-            f"frames arrive at {report.input_hz:.0f} Hz and none was answered for {report.since_output_s:.1f} s: the"
-            " model or its execution provider hangs or is far too slow; see inference_ms, try another provider",
+            f"frames arrive at {report.input_hz:.0f} Hz and none was finished for {report.waiting_s:.1f} s: the model"
+            " or its execution provider hangs or is far too slow; see inference_ms, try another provider",
         )
     if report.unfamiliarity > 1:
         yield Fault(

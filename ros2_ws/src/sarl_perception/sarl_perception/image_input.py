@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from sarl_perception.encodings import ENCODINGS, Buffer
+from sarl_perception.error_text import one_line
 
 # Compressed payloads: first bytes, and bytes that stand near the end of a complete one.
 COMPRESSED = {"jpeg": (b"\xff\xd8", b"\xff\xd9"), "png": (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82")}
@@ -75,7 +76,7 @@ def image_to_rgb(
     try:
         return layout.to_rgb(*layout.planes(height, width, step, data, is_bigendian))
     except cv2.error as error:
-        raise ImageRefused("data", f"{width}x{height} {encoding} does not convert: {_one_line(error)}") from error
+        raise ImageRefused("data", f"{width}x{height} {encoding} does not convert: {one_line(error)}") from error
 
 
 def compressed_to_rgb(*, format: str, data: Buffer) -> np.ndarray:
@@ -94,7 +95,7 @@ def compressed_to_rgb(*, format: str, data: Buffer) -> np.ndarray:
     try:
         rgb = cv2.imdecode(payload, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
-        raise ImageRefused("data", f"{kind} data does not decode: {_one_line(error)}") from error
+        raise ImageRefused("data", f"{kind} data does not decode: {one_line(error)}") from error
     if rgb is None:
         raise ImageRefused("data", f"{kind} data of {len(payload)} bytes does not decode")
     return rgb[..., ::-1]
@@ -133,7 +134,3 @@ def _jpeg_size(payload: np.ndarray) -> tuple[int, int]:
         else:
             at += 2 + (int(payload[at + 2]) << 8 | int(payload[at + 3]))
     return 0, 0
-
-
-def _one_line(error: cv2.error) -> str:
-    return " ".join(str(error).split())

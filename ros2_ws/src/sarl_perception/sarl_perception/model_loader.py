@@ -8,17 +8,26 @@ from typing import Any
 from rclpy.task import Future
 
 from sarl_perception.contract import ModelRefused
-from sarl_perception.estimator import InferenceFailed, Region, TactileEstimator
+from sarl_perception.error_text import one_line
+from sarl_perception.estimator import InferenceFailed, TactileEstimator
 from sarl_perception.model_path import resolve_model
 from sarl_perception.parameters import Settings, region_fault
 
 
 def load_model(settings: Settings) -> TactileEstimator:
     """The model that the settings name, after a few warming runs. Raises `ModelRefused`."""
+    try:
+        return _load(settings)
+    except ModelRefused:
+        raise
+    except Exception as error:  # rclpy would swallow it, and so would a thread: a folder that may not be read, ...
+        raise ModelRefused(f"{settings.model}: {type(error).__name__}: {one_line(error)}") from error
+
+
+def _load(settings: Settings) -> TactileEstimator:
     estimator = TactileEstimator(
         resolve_model(settings.model),
         providers=settings.providers,
-        region=region_of(settings),
         sensor=settings.sensor or None,
         threads=settings.threads,
     )
@@ -33,20 +42,14 @@ def load_model(settings: Settings) -> TactileEstimator:
 
 
 def load_in_thread(settings: Settings, executor: Any) -> Future:
-    """Future of `load_model`'s result or error, awaited by a callback of the executor, which goes on meanwhile."""
+    """Future of `load_model`'s result or refusal, awaited by a callback of the executor, which goes on meanwhile."""
     loaded: Future = Future(executor=executor)
 
     def load() -> None:
         try:
             loaded.set_result(load_model(settings))
-        except Exception as error:  # the thread's last line of defence: whoever waits must hear
+        except ModelRefused as error:
             loaded.set_result(error)
 
     threading.Thread(target=load, name="load model", daemon=True).start()
     return loaded
-
-
-def region_of(settings: Settings) -> Region | None:
-    """The region of interest (x, y, width, height) in pixels; None for the largest centred square."""
-    x, y, width, height = settings.region
-    return (x, y, width, height) if width > 0 else None

@@ -19,7 +19,7 @@ SHADOW = (0, 0, 0)
 SALIENCY_COLOURS = cv2.COLORMAP_INFERNO
 SALIENCY_SHARE = 0.45  # of a pixel's colour, where the encoder responds most
 SALIENCY_RADIUS = 0.85  # of the region's half width
-PIXELS_PER_NEWTON = 0.1  # of the region's width: 5 N reach its border
+WIDTHS_PER_NEWTON = 0.1  # of the region: from its centre, 5 N reach its border
 SUBPIXEL_BITS = 4
 
 
@@ -62,7 +62,7 @@ def draw_overlay(
         lines.append("unfamiliar image")
     for output in estimate.contract.outputs.values():
         if output.kind in DRAWERS and in_contact:
-            DRAWERS[output.kind](canvas, estimate)
+            DRAWERS[output.kind](canvas, output, estimate)
         if output.kind in CAPTIONS and (in_contact or output.kind == "contact"):
             lines.append(CAPTIONS[output.kind](output, estimate))
     _draw_text(canvas, lines)
@@ -83,38 +83,33 @@ def _draw_saliency(canvas: Canvas, saliency: np.ndarray) -> None:
     patch[:] = (patch * (1 - share) + heat * share).astype(np.uint8)
 
 
-def _draw_edge(canvas: Canvas, estimate: Estimate) -> None:
+def _draw_edge(canvas: Canvas, output: Output, estimate: Estimate) -> None:
     """The edge line across the region, and a short tick along its normal, away from the object."""
-    for output in estimate.contract.of_kind("edge_pose"):
-        x, _, theta = estimate[output.name].tolist()
-        cos, sin = math.cos(theta), math.sin(theta)
-        reach = canvas.field_of_view_m
-        start = canvas.pixel(x * cos - reach * -sin, x * sin - reach * cos)
-        end = canvas.pixel(x * cos + reach * -sin, x * sin + reach * cos)
-        _line(canvas, start, end, EDGE)
-        tick = x + 0.06 * reach
-        _line(canvas, canvas.pixel(x * cos, x * sin), canvas.pixel(tick * cos, tick * sin), EDGE)
+    x, _, theta = estimate[output.name].tolist()
+    cos, sin = math.cos(theta), math.sin(theta)
+    reach = canvas.field_of_view_m
+    start = canvas.pixel(x * cos + reach * sin, x * sin - reach * cos)
+    end = canvas.pixel(x * cos - reach * sin, x * sin + reach * cos)
+    _line(canvas, start, end, EDGE)
+    tick = x + 0.06 * reach
+    _line(canvas, canvas.pixel(x * cos, x * sin), canvas.pixel(tick * cos, tick * sin), EDGE)
 
 
-def _draw_point(canvas: Canvas, estimate: Estimate) -> None:
-    for output in estimate.contract.of_kind("point"):
-        x, y, _ = estimate[output.name].tolist()
-        centre = _fixed_point(canvas.pixel(x, y))
-        radius = round(canvas.unit / 40) << SUBPIXEL_BITS
-        cv2.circle(canvas.image, centre, radius, POINT, canvas.thickness, cv2.LINE_AA, SUBPIXEL_BITS)
+def _draw_point(canvas: Canvas, output: Output, estimate: Estimate) -> None:
+    x, y, _ = estimate[output.name].tolist()
+    centre = _fixed_point(canvas.pixel(x, y))
+    radius = round(canvas.unit / 40) << SUBPIXEL_BITS
+    cv2.circle(canvas.image, centre, radius, POINT, canvas.thickness, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
-def _draw_force(canvas: Canvas, estimate: Estimate) -> None:
+def _draw_force(canvas: Canvas, output: Output, estimate: Estimate) -> None:
     """Shear as an arrow from the contact point (the apex without one)."""
     points = estimate.contract.of_kind("point")
     start = canvas.pixel(*estimate[points[0].name][:2].tolist()) if points else canvas.pixel(0.0, 0.0)
-    for output in estimate.contract.of_kind("wrench"):
-        fx, fy, _ = estimate[output.name].tolist()
-        length = canvas.unit * PIXELS_PER_NEWTON
-        end = start[0] + fx * length, start[1] + fy * length
-        cv2.arrowedLine(
-            canvas.image, _clipped(start), _clipped(end), FORCE, canvas.thickness, cv2.LINE_AA, tipLength=0.25
-        )
+    fx, fy, _ = estimate[output.name].tolist()
+    length = canvas.unit * WIDTHS_PER_NEWTON
+    end = start[0] + fx * length, start[1] + fy * length
+    cv2.arrowedLine(canvas.image, _clipped(start), _clipped(end), FORCE, canvas.thickness, cv2.LINE_AA, tipLength=0.25)
 
 
 def _edge_caption(output: Output, estimate: Estimate) -> str:

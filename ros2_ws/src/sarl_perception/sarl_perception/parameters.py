@@ -13,6 +13,8 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from sarl_perception.estimator import Region
+
 PACKAGE = "sarl_perception"
 PARAMETER_FILE = "config/perception.yaml"
 
@@ -111,6 +113,12 @@ class Settings:
     ]
     enabled: Annotated[bool, About("Answer images while active; ~/enable sets it.")]
     autostart: Annotated[bool, About("Configure and activate at start, without a lifecycle manager.", AT_START)]
+
+    @property
+    def region_of_interest(self) -> Region | None:
+        """The parameter `region`; None for the largest centred square."""
+        x, y, width, height = self.region
+        return (x, y, width, height) if width > 0 else None
 
 
 ABOUT: dict[str, About] = {

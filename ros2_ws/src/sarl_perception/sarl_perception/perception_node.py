@@ -30,7 +30,7 @@ from sarl_perception.frame_counters import FrameCounters, Report
 from sarl_perception.frame_pipeline import Arrival, FramePipeline
 from sarl_perception.health import Situation, judge
 from sarl_perception.mailbox import Worker
-from sarl_perception.model_loader import load_in_thread, load_model, region_of
+from sarl_perception.model_loader import load_in_thread, load_model
 from sarl_perception.outputs import Outputs
 from sarl_perception.parameters import (
     ABOUT,
@@ -162,7 +162,6 @@ class PerceptionNode(LifecycleNode):
         is_running = self._worker is not None
         self._stop_worker()
         self._estimator = estimator
-        estimator.region = region_of(self._settings)
         self._outputs.adopt(estimator.contract)
         if is_running:
             self._start_worker()
@@ -195,8 +194,6 @@ class PerceptionNode(LifecycleNode):
     def _take_parameters(self, parameters: list[Parameter]) -> None:
         """Use the new values from the next frame on."""
         self._settings = read_settings(self)
-        if self._estimator is not None:
-            self._estimator.region = region_of(self._settings)
         if self._pipeline is not None:
             self._pipeline.settings = self._settings
         if self._settings.enabled:
@@ -218,7 +215,7 @@ class PerceptionNode(LifecycleNode):
         result = await load_in_thread(self._settings, self.executor)
         if self._estimator is None:
             response.message = "cleaned up while the model was loaded: configure to use it"
-        elif isinstance(result, Exception):
+        elif isinstance(result, ModelRefused):
             response.message = f"model refused, {self._estimator.model_path} stays in use: {result}"
             self._model_faults = [fault for fault in self._model_faults if fault.name != "reload"]
             self._model_faults.append(Fault("reload", Level.WARN, response.message))

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 from sarl_perception.contract import ModelRefused
-from sarl_perception.estimator import InferenceFailed, TactileEstimator, crop, resize
+from sarl_perception.estimator import InferenceFailed, RegionRefused, TactileEstimator, crop, resize
 from tiny_model import DELETE, SIZE, changed, write_model
 
 
@@ -73,8 +73,9 @@ def test_saliency_comes_when_asked_for(tmp_path: Path, model: Path) -> None:
 def test_region_of_interest_is_what_the_model_sees(model: Path) -> None:
     image = np.zeros((40, 100, 3), np.uint8)
     image[10:20, 70:90] = 255
-    whole = TactileEstimator(model).estimate(image)["edge_pose"][0]
-    patch = TactileEstimator(model, region=(70, 10, 20, 10)).estimate(image)["edge_pose"][0]
+    estimator = TactileEstimator(model)
+    whole = estimator.estimate(image)["edge_pose"][0]
+    patch = estimator.estimate(image, region=(70, 10, 20, 10))["edge_pose"][0]
     assert whole == pytest.approx(0.001), "the patch lies outside the largest centred square"
     assert patch == pytest.approx(0.002)
 
@@ -101,8 +102,8 @@ def test_a_bgr_view_gives_the_same_as_its_copy() -> None:
 
 @pytest.mark.parametrize("region", [(90, 0, 20, 20), (0, 30, 5, 20), (-1, 0, 5, 5), (0, 0, 5, 0)])
 def test_a_region_outside_the_image_is_refused(model: Path, region: tuple[int, int, int, int]) -> None:
-    with pytest.raises(ValueError, match="not inside the 100x40 image"):
-        TactileEstimator(model, region=region).estimate(np.zeros((40, 100, 3), np.uint8))
+    with pytest.raises(RegionRefused, match="not inside the 100x40 image"):
+        TactileEstimator(model).estimate(np.zeros((40, 100, 3), np.uint8), region=region)
 
 
 @pytest.mark.parametrize(

@@ -40,13 +40,26 @@ def test_rates_are_of_the_last_second_however_often_one_looks() -> None:
 
 def test_a_refusal_is_reported_once() -> None:
     counters = FrameCounters(0.0)
-    counters.refuse("rejected", "encoding", "a", 0.5)
-    counters.refuse("rejected", "encoding", "b", 0.6)
-    report = counters.report(1.0)
-    assert report.refusals == {"encoding": "b"}
-    assert (report.since_end_s, report.since_output_s) == (0.4, 1.0)
-    assert counters.report(1.1).refusals == {}
+    counters.refuse("rejected", "encoding", "a")
+    counters.refuse("rejected", "encoding", "b")
+    counters.complain("overlay", "c")
+    assert counters.report(1.0).complaints == {"encoding": "b", "overlay": "c"}
+    assert counters.report(1.1).complaints == {}
     assert counters.report(1.2).outcomes["rejected"] == 2
+
+
+def test_frames_wait_from_their_arrival_until_one_is_finished() -> None:
+    counters = FrameCounters(0.0)
+    assert counters.report(9.0).waiting_s == 0, "a silent camera is no waiting frame"
+    counters.receive(10.0, 1)
+    counters.receive(10.5, 1)
+    assert counters.report(11.0).waiting_s == 1.0
+    counters.refuse("rejected", "encoding", "a")
+    assert counters.report(11.5).waiting_s == 0
+    counters.receive(12.0, 1)
+    counters.answer(Answer(0.01, 0.01, 0.01), 12.1)
+    report = counters.report(12.2)
+    assert (report.waiting_s, report.since_output_s) == (0, pytest.approx(0.1))
 
 
 def test_unfamiliarity_is_the_median_of_the_last_second() -> None:
@@ -55,6 +68,7 @@ def test_unfamiliarity_is_the_median_of_the_last_second() -> None:
         counters.answer(Answer(0.01, 0.01, 0.01, value), 0.5)
     assert counters.report(0.6).unfamiliarity == 3.0
     counters.report(2.0)
+    assert math.isnan(counters.report(3.0).unfamiliarity), "nothing was answered"
     counters.answer(Answer(0.01, 0.01, 0.01, 0.1), 3.4)
     assert counters.report(3.5).unfamiliarity == 0.1
 

@@ -23,17 +23,17 @@ def situation(
     silent_s: float = 0.0,
     **fields: Any,
 ) -> Situation:
-    """One second after the start; the last frame arrived (and was answered) `silent_s` ago."""
+    """One second after the start; frames arrived since, the last of them (which was answered) `silent_s` ago."""
     counters = FrameCounters(0.0)
-    for _ in range(received):
-        counters.receive(1.0 - silent_s, size_bytes)
+    for number in range(received):
+        counters.receive((1.0 - silent_s) * (number + 1) / received, size_bytes)
     for _ in range(answered):
         counters.answer(Answer(0.01, 0.01, 0.01, unfamiliarity), 1.0 - silent_s)
     for _ in range(dropped):
         counters.count("dropped")
     counters.lose(lost)
     if refused:
-        counters.refuse("rejected", "encoding", refused, 1.0 - silent_s)
+        counters.refuse("rejected", "encoding", refused)
     found = Situation(counters.report(1.0), "/image_raw", 1.0, "", False, 0.5)
     return replace(found, **fields)
 
