@@ -84,9 +84,10 @@ def run(config: BenchmarkConfig) -> None:
         return
 
     with _alone_in(work):
-        failed = _do(todo, place, out, gpus, config.device)
-    pages.write_page(out, read_records(out / pages.RECORDS))
-    print(f"written: {out / pages.PAGE}, {out / pages.RECORDS}")
+        try:
+            failed = _do(todo, place, out, gpus, config.device)
+        finally:
+            _show(out)  # whatever stopped it
     if failed:
         print("\n".join(["", "failed:", *(f"  {key}: {reason}" for key, reason in failed.items())]))
         raise RunFailed(f"{len(failed)} of {len(todo)} runs failed, listed above; the same command tries them again")
@@ -104,6 +105,14 @@ def _alone_in(work: Path) -> Iterator[None]:
                 f"--work {work.parent}: another benchmark of this preset is running there; wait, or give another"
             ) from error
         yield
+
+
+def _show(out: Path) -> None:
+    """Write the pages of what is recorded, if anything is."""
+    records = read_records(out / pages.RECORDS)
+    if records:
+        pages.write_page(out, records)
+        print(f"written: {out / pages.PAGE}, {out / pages.RECORDS}")
 
 
 def visible_gpus() -> list[str]:

@@ -185,6 +185,23 @@ def test_a_full_disk_stops_everything(tmp_path: Path, monkeypatch: pytest.Monkey
         schedule.do_here(runs, Workplace(tmp_path, Sources(tmp_path, CPU), "cpu"), lambda record: None)
 
 
+def test_an_interrupted_benchmark_shows_what_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(runs: list[Run], place: Workplace, store: schedule.Store) -> dict[str, str]:
+        key = "smoke/probe/byol/vitactip/s0"
+        row = {"sensor": "vitactip", "detail": "", "simulated": True, "device": "Toy", "commit": "c", "seed": 0}
+        store({**record(key), **row, "preset": "smoke", "data_sha256": "f", "test": {"shape/top1": 0.25}})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(schedule, "do_here", interrupted)
+    monkeypatch.setattr(Sources, "simulate_missing", lambda *_: None)
+    words = ["benchmark", "table1", "--preset", "smoke", "--device", "cpu", "--work", tmp_path, "--out", tmp_path]
+    assert main([str(word) for word in words]) == ExitStatus.FAILED
+    assert "interrupted; what is done is kept" in capsys.readouterr().err
+    assert "| BYOL | 25.0 |" in (tmp_path / "RESULTS.md").read_text()
+
+
 def test_work_grows_with_images_epochs_and_views() -> None:
     sarl, swav = (passes(Run("cpu", "pretrain", name, 0), MANY) for name in ("sarl", "swav"))
     assert sarl == pytest.approx(6000 * CPU.epochs * 2.7) and swav > sarl

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -17,21 +16,18 @@ from sarl_training.benchmarking.presets import PRESETS
 from sarl_training.benchmarking.sources import Sources
 from sarl_training.benchmarking.work import Workplace
 
-PATIENCE_S = 240
-
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3600)
 def test_a_killed_benchmark_goes_on_and_repeats_nothing(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "sarl_training", "benchmark", "readouts", "--preset", "smoke", "--device", "cpu"]
     words += ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
     environment = {**os.environ, "SARL_CACHE": str(tmp_path / "cache")}
     results, first = tmp_path / "out" / "results.json", "smoke/pretrain/sarl/vitactip/s0"
     process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + PATIENCE_S
-    while not results.exists() and process.poll() is None and time.monotonic() < deadline:
+    while not results.exists() and process.poll() is None:
         time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     before = json.loads(results.read_text())["records"]
     assert set(before) == {first}, "killed too late"
