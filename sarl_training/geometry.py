@@ -11,8 +11,8 @@ from torch import Tensor
 
 def compose(outer_B23: Tensor, inner_B23: Tensor) -> Tensor:
     """The map that applies `inner`, then `outer`."""
-    linear = outer_B23[..., :2] @ inner_B23[..., :2]
-    offset = outer_B23[..., :2] @ inner_B23[..., 2:] + outer_B23[..., 2:]
+    linear = _product(outer_B23[..., :2], inner_B23[..., :2])
+    offset = _product(outer_B23[..., :2], inner_B23[..., 2:]) + outer_B23[..., 2:]
     return torch.cat([linear, offset], dim=-1)
 
 
@@ -22,7 +22,7 @@ def invert(affine_B23: Tensor) -> Tensor:
     determinant = a * d - b * c
     adjugate = torch.stack([torch.stack([d, -b], dim=-1), torch.stack([-c, a], dim=-1)], dim=-2)
     linear = adjugate / determinant[..., None, None]
-    return torch.cat([linear, -linear @ affine_B23[..., 2:]], dim=-1)
+    return torch.cat([linear, -_product(linear, affine_B23[..., 2:])], dim=-1)
 
 
 def view_to_view(a_to_source_B23: Tensor, b_to_source_B23: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ def view_to_view(a_to_source_B23: Tensor, b_to_source_B23: Tensor) -> Tensor:
 
 def apply(affine_B23: Tensor, points_N2: Tensor) -> Tensor:
     """Map the same N points through each of B maps: B×N×2."""
-    return points_N2 @ affine_B23[..., :2].transpose(-1, -2) + affine_B23[..., 2].unsqueeze(-2)
+    return _product(points_N2, affine_B23[..., :2].transpose(-1, -2)) + affine_B23[..., 2].unsqueeze(-2)
 
 
 def cell_centres(
@@ -56,3 +56,8 @@ def containing_cell(points: Tensor, grid: int) -> Tensor:
     """
     column_row = ((points + 1) * (grid / 2)).floor().clamp(0, grid - 1).long()
     return column_row[..., 1] * grid + column_row[..., 0]
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """Matrix product, written out: `@` would round to bfloat16 under autocast, which is 1 % of a view."""
+    return (a.unsqueeze(-1) * b.unsqueeze(-3)).sum(dim=-2)

@@ -56,6 +56,17 @@ def test_view_to_view_of_known_crops():
     assert geometry.inside(geometry.apply(warp, points)).tolist() == [[True, True, False]]
 
 
+def test_maps_are_exact_under_autocast():
+    """The networks run in bfloat16, their geometry does not."""
+    samples_B, config = np.arange(64), views.ViewConfig()
+    maps = [views.draw_affine(samples_B, config, seed=0, epoch=0, view=view) for view in (0, 1)]
+    points = geometry.cell_centres(16, 16)
+    exact = geometry.apply(geometry.view_to_view(*(m.double() for m in maps)), points.double())
+    with torch.autocast("cpu", torch.bfloat16):
+        found = geometry.apply(geometry.view_to_view(*maps), points)
+    torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=1e-5)
+
+
 def test_cells():
     centres = geometry.cell_centres(2, 4)
     assert centres[:, 0].tolist() == [-0.75, -0.25, 0.25, 0.75] * 2

@@ -94,11 +94,10 @@ class SwAV(Method):
         prototypes_KD = self.prototypes_KD.detach() + self.prototypes_KD * 0 if self.frozen else self.prototypes_KD
         with torch.autocast(projections[0].device.type, enabled=False):
             cosines = [z_BD @ prototypes_KD.T for z_BD in projections]
+            queued = [self.queued(large, len(cosines[large])) for large in range(LARGE_VIEWS)]
         predictions = []
         for large in range(LARGE_VIEWS):
-            codes_BK = losses.balanced_codes(
-                cosines[large], self.queued(large, len(cosines[large])), epsilon=self.config.epsilon
-            )
+            codes_BK = losses.balanced_codes(cosines[large], queued[large], epsilon=self.config.epsilon)
             predictions += [
                 losses.swapped_prediction(cosine_BK, codes_BK, temperature=self.config.temperature)
                 for other, cosine_BK in enumerate(cosines)
