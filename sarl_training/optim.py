@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from lightly.utils.lars import LARS
 from torch import nn
 
 from sarl_training.errors import UsageError
+from sarl_training.lars import LARS
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def build_optimiser(
         "adamw": functools.partial(torch.optim.AdamW, fused=True),
         "adam": functools.partial(torch.optim.Adam, fused=True),
         "sgd": functools.partial(torch.optim.SGD, momentum=0.9),
-        "lars": functools.partial(LARS, momentum=0.9),
+        "lars": LARS,
     }
     optimiser = rules[config.name](list(groups.values()), lr=config.lr)
     set_rate(optimiser, config.lr, peak=config.lr)

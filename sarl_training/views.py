@@ -122,11 +122,10 @@ def make_view(
 ) -> View:
     """View number `view` (from 0) of uint8 RGB images, size×size pixels; `samples_B` are their numbers in the pool."""
     device = images_BHWC.device
-    to_source_B23 = draw_affine(samples_B, config, seed=seed, epoch=epoch, view=view).to(device, non_blocking=True)
-    colours_BN = torch.from_numpy(
-        uniform(seed, samples_B, epoch, len(Stream) * view + Stream.COLOUR, count=len(COLOURS)).astype(np.float32)
-    )
-    draw = dict(zip(COLOURS, colours_BN.to(device, non_blocking=True).unbind(dim=1), strict=True))
+    to_source_B23 = _sent(draw_affine(samples_B, config, seed=seed, epoch=epoch, view=view), device)
+    colours_BN = uniform(seed, samples_B, epoch, len(Stream) * view + Stream.COLOUR, count=len(COLOURS))
+    colours_BN = _sent(torch.from_numpy(colours_BN.astype(np.float32)), device)
+    draw = dict(zip(COLOURS, colours_BN.unbind(dim=1), strict=True))
     x_BCHW = resample(images_BHWC, to_source_B23, size)
     x_BCHW = _jitter(x_BCHW, draw, config)
     x_BCHW = _blur(x_BCHW, draw["blur"] < config.blur, _between(draw["sigma"], config.blur_sigma))
@@ -134,6 +133,11 @@ def make_view(
         x_BCHW = photometric.solarize(x_BCHW, draw["solarize"] < config.solarize)
     x_BCHW = x_BCHW.mul(2).sub(1).contiguous(memory_format=torch.channels_last)
     return View(x_BCHW, to_source_B23)
+
+
+def _sent(drawn: Tensor, device: torch.device) -> Tensor:
+    """To a GPU through pinned memory: a copy from any other waits until the GPU has done what it was given before."""
+    return (drawn.pin_memory() if device.type == "cuda" else drawn).to(device, non_blocking=True)
 
 
 def uniform(seed: int, samples_B: np.ndarray, epoch: int, stream: int, *, count: int) -> np.ndarray:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from lightly.utils.lars import LARS
+from lightly.utils.lars import LARS as LightlyLARS
 from small_methods import build_small
 from test_methods import BATCH, take_step, views_of
 from torch import nn
@@ -13,6 +13,7 @@ from torch import nn
 from sarl_training import config as settings
 from sarl_training import losses, pretrain
 from sarl_training.errors import UsageError
+from sarl_training.lars import LARS
 from sarl_training.methods import METHODS
 from sarl_training.optim import OptimConfig, build_optimiser, learning_rate, set_rate
 from sarl_training.target_network import AveragedTarget
@@ -192,7 +193,6 @@ def test_lars_steps_in_proportion_to_the_norm_of_what_is_decayed():
     module = nn.Linear(5, 4)
     weight, bias = (p.detach().numpy().copy() for p in (module.weight, module.bias))
     optimiser = build_optimiser(module, OptimConfig(name="lars", lr=0.5, vector_lr=0.1, weight_decay=0.01))
-    assert isinstance(optimiser, LARS)
     velocity = slide = 0.0
     for _ in range(2):
         optimiser.zero_grad()
@@ -207,6 +207,29 @@ def test_lars_steps_in_proportion_to_the_norm_of_what_is_decayed():
         optimiser.step()
         np.testing.assert_allclose(module.weight.detach().numpy(), weight, rtol=1e-5, atol=1e-7)
         np.testing.assert_allclose(module.bias.detach().numpy(), bias, rtol=1e-5, atol=1e-6)
+
+
+def test_lars_is_lightlys():
+    """Also for a parameter or a gradient that is 0, and groups with and without decay."""
+    torch.manual_seed(0)
+    ours = [nn.Parameter(torch.randn(3, 4)), nn.Parameter(torch.zeros(2)), nn.Parameter(torch.randn(5)),
+            nn.Parameter(torch.randn(6)), nn.Parameter(torch.randn(1))]  # fmt: skip
+    theirs = [nn.Parameter(p.detach().clone()) for p in ours]
+
+    def groups(parameters):
+        return [{"params": parameters[:3], "weight_decay": 0.1}, {"params": parameters[3:], "weight_decay": 0.0}]
+
+    optimisers = LARS(groups(ours), lr=0.3), LightlyLARS(groups(theirs), lr=0.3, momentum=0.9)
+    for step in range(4):
+        gradients = [torch.randn_like(p) for p in ours]
+        gradients[2] *= step % 2  # none in every other step
+        gradients[4] = None
+        for parameters, optimiser in zip((ours, theirs), optimisers, strict=True):
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.grad = None if gradient is None else gradient.clone()
+            optimiser.step()
+        for left, right in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(left, right, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize(
