@@ -61,7 +61,9 @@ def _fit_on_gpu(config: PretrainConfig, sizes: list[int], fabric: Fabric) -> lis
         try:
             _take_step(config, size, fabric)
             needed = torch.cuda.max_memory_reserved(fabric.device) - before
-        except torch.cuda.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             needed = limit + 1
         gc.collect()
         torch.cuda.empty_cache()

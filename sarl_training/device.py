@@ -10,6 +10,9 @@ import torch
 from sarl_training.config import Device
 from sarl_training.errors import UsageError
 
+# What plain RuntimeErrors say: torch on a CPU, oneDNN, the CUDA driver (pinned memory among it), cuBLAS and cuDNN.
+_OUT_OF_MEMORY = ("can't allocate memory", "could not create a memory", "out of memory", "_STATUS_ALLOC_FAILED")
+
 
 def resolve_device(device: Device) -> torch.device:
     """`auto` is the first GPU if there is one, else the CPU; UsageError when CUDA is asked for and absent."""
@@ -20,7 +23,9 @@ def resolve_device(device: Device) -> torch.device:
 
 def has_bfloat16(kind: str) -> bool:
     """Whether `cuda` or `cpu` here computes in bfloat16 at speed: 1.8 times float32 on a CPU with AVX512-BF16."""
-    return torch.cuda.is_bf16_supported() if kind == "cuda" else torch.cpu._is_avx512_bf16_supported()
+    if kind == "cuda":  # GPUs before Ampere emulate it, slower than float32
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported()
 
 
 def device_name(device: torch.device) -> str:
@@ -47,9 +52,5 @@ def memory_peak_mb(device: torch.device) -> float:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether the device, or this machine, had no memory left."""
-    text = str(error)
-    return (
-        isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
-        or "can't allocate memory" in text
-        or "could not create a memory" in text  # oneDNN
-    )
+    said = isinstance(error, RuntimeError) and any(mark in str(error) for mark in _OUT_OF_MEMORY)
+    return said or isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sarl_training import diagnostics, distributed
 from sarl_training.config import to_dict
-from sarl_training.device import memory_peak_mb
+from sarl_training.device import is_out_of_memory, memory_peak_mb
 from sarl_training.errors import DataRefused, RunFailed
 from sarl_training.image_feed import ImageFeed
 from sarl_training.methods import Method
@@ -72,6 +72,8 @@ class Pretraining:
                 self.meter.load_state(state["meter"])
                 self.step, self.best = state["step"], state["best"]
             except (KeyError, TypeError, ValueError, RuntimeError) as error:
+                if is_out_of_memory(error):
+                    raise
                 raise DataRefused(
                     f"{self.folder.path}: the checkpoint is not one of this method and architecture "
                     f"({str(error).splitlines()[0]}); start a new run in another --out"
@@ -189,7 +191,7 @@ class Pretraining:
 
     def save(self) -> None:
         """The encoder as it is now, then the checkpoint: a run killed in between writes the encoder again."""
-        if not all(torch.stack([p.isfinite().all() for p in self.method.parameters()])):
+        if not torch.stack([p.isfinite().all() for p in self.method.parameters()]).all():
             raise RunFailed(
                 f"step {self.step}: weights not finite; training stopped, the last good checkpoint is kept. "
                 "Lower --optim.lr, or set --precision float32"

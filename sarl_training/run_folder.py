@@ -20,6 +20,7 @@ import torch
 import yaml
 
 from sarl_training.atomic_file import write_atomically
+from sarl_training.device import is_out_of_memory
 from sarl_training.errors import DataRefused, RunFailed, UsageError
 
 logger = logging.getLogger(__name__)
@@ -121,6 +122,8 @@ class RunFolder:
                 _check_sums(path)
                 return torch.load(path, map_location=device, weights_only=True)
             except UNREADABLE as error:
+                if is_out_of_memory(error):  # that says nothing about the file
+                    raise
                 logger.warning("%s: not a whole checkpoint (%s); trying the one before it", path, type(error).__name__)
         if files:
             raise DataRefused(

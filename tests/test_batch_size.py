@@ -14,6 +14,7 @@ from tiny_dataset import bar_image
 
 from sarl_training import batch_size, pretrain
 from sarl_training.batch_size import available_memory, largest_batch
+from sarl_training.device import is_out_of_memory
 from sarl_training.errors import RunFailed, UsageError
 from sarl_training.fabric import launch
 from sarl_training.image_feed import ImageFeed
@@ -105,6 +106,22 @@ def test_the_number_that_auto_finds_is_recorded_and_resumed(images: Path, tmp_pa
     assert "--batch-size auto: 16\n" in capsys.readouterr().out
     assert yaml.safe_load((out / "config.yaml").read_text())["batch_size"] == 16
     pretrain.run(pretrain.parse(["byol", "--out", str(out), "--resume", "--batch-size", "auto"]))
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_what_counts_as_out_of_memory(error: Exception, expected: bool) -> None:
+    assert is_out_of_memory(error) is expected
 
 
 @pytest.mark.slow

@@ -86,6 +86,17 @@ def test_a_flipped_bit_is_found_or_does_no_harm(folder, caplog):
     assert found > 100
 
 
+def test_a_checkpoint_is_not_to_blame_when_memory_runs_out(folder, monkeypatch):
+    folder.save_checkpoint(1, {"step": 1})
+
+    def full(*_: object, **__: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(torch, "load", full)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        folder.load_checkpoint(CPU)
+
+
 def test_checkpoints_cannot_run_code(folder):
     class Trap:
         def __reduce__(self):
