@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from lightning.fabric import Fabric
+from torch._functorch import config as functorch_config
 
 from sarl_training import distributed
 from sarl_training.atomic_file import write_atomically
@@ -19,7 +20,7 @@ from sarl_training.device import is_out_of_memory
 from sarl_training.errors import RunFailed, UsageError
 from sarl_training.fabric import launch
 from sarl_training.image_feed import open_feed
-from sarl_training.methods import METHODS
+from sarl_training.methods import METHODS, Method
 from sarl_training.networks import ENCODER_FILE, Encoder
 from sarl_training.online_probe import OnlineProbe
 from sarl_training.optim import build_optimiser
@@ -95,9 +96,7 @@ def _prepare(config: PretrainConfig, folder: RunFolder, fabric: Fabric) -> tuple
     method = METHODS[config.method_name](config.method)
     method = fabric.to_device(synchronise_batch_norms(method, fabric.device))
     if config.compile:
-        for module in method.modules():
-            if isinstance(module, Encoder):
-                module.compile()
+        _compile_encoders(method)
     optimiser = build_optimiser(method, config.optim, method.spared(), method.steady())
 
     # loop
@@ -110,6 +109,14 @@ def _prepare(config: PretrainConfig, folder: RunFolder, fabric: Fabric) -> tuple
     if config.resume:
         pretraining.restore()
     return pretraining, len(images)
+
+
+def _compile_encoders(method: Method) -> None:
+    """When first called. Their backward passes must be repeatable: gradients of single terms are measured before."""
+    functorch_config.donated_buffer = False
+    for module in method.modules():
+        if isinstance(module, Encoder):
+            module.compile()
 
 
 def _report(folder: RunFolder) -> None:

@@ -96,6 +96,13 @@ def test_a_run_leaves_an_encoder_and_its_story(images, out, capsys):
         start(images, out, method="sarl")
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_run_measures_after_steps_that_it_did_not(images, out):
+    start(images, out, "--compile")
+    assert [line["step"] for line in metrics(out)] == [2, 4, 6]
+
+
 def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(images, out, monkeypatch):
     straight, broken = out / "straight", out / "broken"
     start(images, straight, method="sarl")
