@@ -5,11 +5,13 @@ import os
 import warnings
 from datetime import timedelta
 
+import torch
 from lightning.fabric import Fabric
 from lightning.fabric.strategies import DDPStrategy
 
 from sarl_training.config import Device, Precision
 from sarl_training.device import has_bfloat16, resolve_device
+from sarl_training.errors import UsageError
 
 PATIENCE = timedelta(hours=4)  # until a process that waits for another gives up; torchrun ends them all when one dies
 
@@ -24,6 +26,11 @@ def launch(device: Device, precision: Precision) -> Fabric:
     kind = resolve_device(device).type
     half = precision == "bfloat16" or (precision == "auto" and has_bfloat16(kind))
     world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    if kind == "cuda" and local > torch.cuda.device_count():
+        raise UsageError(
+            f"--device {device}: {local} processes on this machine, {torch.cuda.device_count()} GPUs are visible; "
+            "start one for each GPU (torchrun --nproc-per-node), or give --device cpu"
+        )
     # Every process has the same buffers, since batch norms are synchronised: broadcasting them would be for nothing.
     warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated")  # its successor is not in torch 2.6
     ddp = DDPStrategy(timeout=PATIENCE, broadcast_buffers=False, gradient_as_bucket_view=True)

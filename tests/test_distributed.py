@@ -17,6 +17,7 @@ from tiny_dataset import bar_image
 from torch import nn
 
 from sarl_training import distributed, fabric
+from sarl_training.errors import UsageError
 from sarl_training.methods import METHODS
 from sarl_training.networks import load_encoder
 from sarl_training.sync_batch_norm import _SyncBatchNorm, synchronise_batch_norms
@@ -132,6 +133,15 @@ def test_batch_norms_keep_their_names_and_parameters(monkeypatch: pytest.MonkeyP
     assert type(module[1][0]) is _SyncBatchNorm
     assert list(module.state_dict()) == names
     assert all(left is right for left, right in zip(module.parameters(), parameters, strict=True))
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "2")
+    with pytest.raises(UsageError, match="2 processes on this machine, 1 GPUs are visible"):
+        fabric.launch("cuda", "float32")
 
 
 def test_one_process_needs_no_group() -> None:
