@@ -1,5 +1,6 @@
 """Write a file so that no reader ever sees half of it: written aside, then renamed over the name asked for."""
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,4 +30,5 @@ def write_atomically(path: Path, chunks: bytes | Iterable[bytes], *, durable: bo
             f"{path}: cannot write: {error.strerror or error}; free space or choose another place, then start again"
         ) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it would stand in for the reason
+            aside.unlink(missing_ok=True)

@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         _complain(str(error))
         return error.status
     except KeyboardInterrupt:
-        _complain("interrupted; the same command with --resume goes on where it stopped")
+        _complain("interrupted; start the same command again, with --resume where it has that")
         return ExitStatus.FAILED
     except Exception as error:
         if show_traceback:
@@ -99,9 +99,10 @@ def _parse(module: object, verb: str, words: list[str]) -> object | None:
 
 
 def _one_line(boxed: str) -> str:
-    text = re.sub(r"\x1b\[[0-9;]*m|[─-╿]", " ", boxed)
-    text = re.sub(r"-{4,}", " ", text.split("For full helptext")[0])
-    return " ".join(text.split())
+    """The text of tyro's box without its title, which the text says again."""
+    text = re.sub(r"\x1b\[[0-9;]*m|[─-╿]", " ", boxed).split("For full helptext")[0]
+    title, *lines = [" ".join(line.split()) for line in text.splitlines() if line.strip("- ")]
+    return " ".join(lines) or title
 
 
 def _overview() -> str:

@@ -13,6 +13,7 @@ from sarl_training.errors import UsageError
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
 IMAGE_SIZES = range(32, 1025, 8)
+SEEDS = range(2**31)  # each gives other numbers to whatever draws from it
 
 T = TypeVar("T")
 
@@ -25,6 +26,13 @@ def check_image_size(size: int) -> int:
             f"to {IMAGE_SIZES[-1]}, for example 128"
         )
     return size
+
+
+def check_seed(seed: int) -> int:
+    """Return `seed`; UsageError unless every generator takes it."""
+    if seed not in SEEDS:
+        raise UsageError(f"--seed {seed}: must be from {SEEDS.start} to {SEEDS[-1]}, for example 0")
+    return seed
 
 
 def to_dict(config: Any) -> dict[str, Any]:

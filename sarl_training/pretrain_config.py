@@ -72,10 +72,10 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         settings.check_image_size(self.image_size)
+        settings.check_seed(self.seed)
         for name, least in (
             ("epochs", 1),
             ("accumulate", 1),
-            ("seed", 0),
             ("log_every", 1),
             ("probe_every", 0),
             ("checkpoint_minutes", 0),

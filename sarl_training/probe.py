@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sarl_training.atomic_file import write_atomically
-from sarl_training.config import Device
+from sarl_training.config import Device, check_seed
 from sarl_training.dataset import Dataset, Table, load_images
 from sarl_training.device import resolve_device
 from sarl_training.features import extract, image_size_for, random_encoder, statistics_sample
@@ -51,6 +51,9 @@ class ProbeConfig:
     """First of the three seeds; also draws the random-init encoder."""
     device: Device = "auto"
     """Where to embed and train."""
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
 
 def run(config: ProbeConfig) -> None:

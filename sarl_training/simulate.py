@@ -17,7 +17,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from sarl_training.config import Device, check_image_size
+from sarl_training.config import Device, check_image_size, check_seed
 from sarl_training.contact_sheet import COLUMNS, LINES, write_contact_sheet
 from sarl_training.dataset import DatasetWriter
 from sarl_training.device import resolve_device
@@ -98,6 +98,7 @@ class SimulateConfig:
             if name not in SENSORS:
                 raise UsageError(f"--sensors {name}: unknown sensor; choose from {', '.join(SENSORS)}")
         check_image_size(self.image_size)
+        check_seed(self.seed)
         if self.units < 1:
             raise UsageError(f"--units {self.units}: at least 1 is needed")
 

@@ -71,7 +71,8 @@ class SuperviseConfig:
 
     def __post_init__(self) -> None:
         settings.check_image_size(self.image_size)
-        for name, least in (("epochs", 1), ("batch_size", 2), ("seed", 0)):
+        settings.check_seed(self.seed)
+        for name, least in (("epochs", 1), ("batch_size", 2)):
             if getattr(self, name) < least:
                 raise UsageError(f"--{name.replace('_', '-')} {getattr(self, name)}: must be at least {least}")
 

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 
 from sarl_training.atomic_file import write_atomically
-from sarl_training.config import Device
+from sarl_training.config import Device, check_seed
 from sarl_training.dataset import Dataset, Table, load_images
 from sarl_training.device import resolve_device
 from sarl_training.errors import UsageError
@@ -62,6 +62,7 @@ class TransferConfig:
     """Where to compute."""
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         if self.encoder is None and "encoder" in self.models:
             raise UsageError("--encoder: not given; name a run folder, or leave encoder out of --models")
         if self.seeds < 1 or not self.models:

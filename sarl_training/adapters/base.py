@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from sarl_training.config import check_image_size
+from sarl_training.config import check_image_size, check_seed
 from sarl_training.errors import UsageError
 
 Shares = Literal["70/15/15", "60/20/20"]
@@ -87,6 +87,7 @@ class IngestConfig:
     """Go on with an interrupted dataset (`<out>.partial`)."""
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         if self.image_size is not None:
             check_image_size(self.image_size)
         if self.region is not None and (min(self.region[:2]) < 0 or min(self.region[2:]) < 1):

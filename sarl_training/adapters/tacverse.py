@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
+from typing import Literal
 
 from sarl_training.adapters.axes import choose_axes
 from sarl_training.adapters.base import IngestConfig, Reading, Record, Refused, runs_of, sensor_name
@@ -31,8 +32,8 @@ _GRATING = re.compile(r"(?P<size>[0-9]*\.?[0-9]+)(?:mm)?_(?P<group>[0-9]+)(?:_(?
 class TacVerseConfig(IngestConfig):
     """TacVerse: Force_Regression, Shape_Classification and Grating_Classification by sensor."""
 
-    force_unit: str = "N"
-    """Unit of fx, fy, fz, which the release does not name: N or mN."""
+    force_unit: Literal["N", "mN"] = "N"
+    """Unit of fx, fy, fz, which the release does not name."""
     frames_per_group: int = 10
     """Neighbouring shape and force frames, by number, that stay in one split."""
 

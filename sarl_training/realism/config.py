@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sarl_training.config import Device
+from sarl_training.config import Device, check_seed
 from sarl_training.errors import UsageError
 from sarl_training.realism.simulated import ObjectName
 
@@ -46,6 +46,7 @@ class RealismConfig:
     """Where to simulate."""
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         for name, value, least in (
             ("units", self.units, 2),
             ("contacts", self.contacts, 1),
