@@ -1,6 +1,6 @@
 """BYOL as one writes it with lightly 1.6.0 and a torchvision DataLoader, in the way of lightly's own example.
 
-The same networks, crops and colours as `sarl-train pretrain byol --preset paper`; the loop and its input differ.
+The same networks as `sarl-train pretrain byol`, crops and colours as in SARL's views; the loop and its input differ.
 """
 
 import copy
@@ -25,8 +25,8 @@ class _Network(nn.Module):
         super().__init__()
         resnet = torchvision.models.resnet18()
         self.backbone = nn.Sequential(*list(resnet.children())[:-1])
-        self.projection_head = BYOLProjectionHead(512, 2048, 256)
-        self.prediction_head = BYOLPredictionHead(256, 512, 256)
+        self.projection_head = BYOLProjectionHead(512, 4096, 256)
+        self.prediction_head = BYOLPredictionHead(256, 4096, 256)
         self.backbone_momentum = copy.deepcopy(self.backbone)
         self.projection_head_momentum = copy.deepcopy(self.projection_head)
         deactivate_requires_grad(self.backbone_momentum)
