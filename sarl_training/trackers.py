@@ -91,7 +91,7 @@ class _TensorBoard:
 
 
 class _WandB:
-    """One W&B run per run folder; offline unless WANDB_MODE says otherwise."""
+    """One W&B run per start of training; offline unless WANDB_MODE says otherwise."""
 
     def __init__(self, wandb: ModuleType, folder: Path, config: Mapping[str, Any]) -> None:
         name = folder.resolve().name

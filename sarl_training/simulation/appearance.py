@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sarl_training.config import IMAGE_SIZES
 from sarl_training.simulation import skin
 from sarl_training.simulation.camera import PIN_DEPTH_MM, REFERENCE_PX, SKIN_TO_LENS_MM, VISIBLE_RADIUS_PX, project
 from sarl_training.simulation.contact import Columns
@@ -26,7 +27,7 @@ _GLOW_RGB = ((236, 238, 233), (222, 224, 219), (172, 170, 162), (128, 119, 103),
 _GAP_FADE_MM = 8.0
 _BLUR_START_MM = 1.0  # air gap at which the first blur level is reached; the second at three times this
 _LAMP_RING_MM, _LAMP_HEIGHT_MM = 16.0, 15.0
-_NOISE_SIZE = 1024
+_NOISE_SIZE = IMAGE_SIZES[-1]
 
 
 @lru_cache(maxsize=4)
@@ -144,10 +145,8 @@ def expose(scene_B3N: Tensor, radius_BN: Tensor, unit: Columns, exposure: Column
 
 
 def _noise(offset: list[int], size: int, device: torch.device) -> Tensor:
-    """A window of the noise bank; images larger than the bank repeat it."""
+    """A window of the noise bank, which is as large as the largest image."""
     bank = _noise_bank(device)
-    if size > _NOISE_SIZE:
-        bank = bank.repeat(1, 2, 2)
     room = bank.shape[-1] - size + 1
     row, column = offset[0] % room, offset[1] % room
     return bank[:, row : row + size, column : column + size]
