@@ -5,14 +5,14 @@ import json
 import os
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tqdm import tqdm
 
 from sarl_training.atomic_file import write_atomically
-from sarl_training.errors import DataRefused
+from sarl_training.errors import DataRefused, RunFailed
 
 _FORMAT = 2  # of the remembered hashes
 _SETTLED_NS = 2_000_000_000  # a file touched so short before it was hashed could change again within one clock tick
@@ -23,6 +23,14 @@ def cache_folder() -> Path:
     if "SARL_CACHE" in os.environ:
         return Path(os.environ["SARL_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sarl"
+
+
+def write_cached(path: Path, chunks: bytes | Iterable[bytes]) -> None:
+    """Write a file of the cache; RunFailed says how to have the cache elsewhere."""
+    try:
+        write_atomically(path, chunks)
+    except RunFailed as error:
+        raise RunFailed(f"{error} (the cache of decoded images; SARL_CACHE=DIR moves it)") from error
 
 
 def threads() -> int:
@@ -78,7 +86,7 @@ def _hash_folder(folder: Path, names: list[str], pool: ThreadPoolExecutor, bar: 
             known[name] = [found, *new[name]]
         bar.update()
     if fresh:
-        write_atomically(cached, json.dumps({"format": _FORMAT, "files": known}).encode())
+        write_cached(cached, json.dumps({"format": _FORMAT, "files": known}).encode())
     bar.update(len(names) - len(new))
     return [
         stamp if isinstance(stamp, OSError) else fresh[name] if name in fresh else known[name][0]
@@ -87,10 +95,10 @@ def _hash_folder(folder: Path, names: list[str], pool: ThreadPoolExecutor, bar: 
 
 
 def _read_known(cached: Path) -> dict[str, list]:
-    """Name -> [hash, size, changed, status changed]; empty when there is none yet or it was spoilt."""
+    """Name -> [hash, size, changed, status changed]; empty when there is none that can be read."""
     try:
         record = json.loads(cached.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return {}
     return record["files"] if isinstance(record, dict) and record.get("format") == _FORMAT else {}
 

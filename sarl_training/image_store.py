@@ -18,9 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from sarl_training.atomic_file import write_atomically
 from sarl_training.errors import DataRefused, RunFailed
-from sarl_training.file_hashes import cache_folder, content_hashes, hash_bytes, threads
+from sarl_training.file_hashes import cache_folder, content_hashes, hash_bytes, threads, write_cached
 from sarl_training.image_file import Facts, decode_bytes, square_and_resize
 
 logger = logging.getLogger(__name__)
@@ -87,11 +86,8 @@ class _Pool:
         """Decode what no other pool holds. `strict` raises DataRefused at the first image that is refused."""
         _make_room(self.folder, self.row_bytes * len(self.paths))
         record: dict[str, Any] = {"format": _FORMAT, "size": self.size, "least": self.least, "rows": [], "refused": {}}
-        try:
-            write_atomically(self.pixels, self._rows(record, strict))
-            write_atomically(self.index, json.dumps(record).encode())
-        except RunFailed as error:
-            raise RunFailed(f"{error} (the decoded-image cache; SARL_CACHE moves it)") from error
+        write_cached(self.pixels, self._rows(record, strict))
+        write_cached(self.index, json.dumps(record).encode())
         built = self.open()
         if built is None:
             raise RunFailed(f"{self.pixels}: gone or cut as soon as it was written; check the disk, then start again")
@@ -166,7 +162,7 @@ def _known_rows(folder: Path, size: int) -> dict[str, _Known]:
 def _read_index(path: Path) -> dict[str, Any] | None:
     try:
         record = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) and record.get("format") == _FORMAT else None
 

@@ -13,7 +13,7 @@ from tiny_dataset import bar_image
 
 from sarl_training import image_store
 from sarl_training.dataset import decode_image, load_images, square_and_resize
-from sarl_training.errors import DataRefused
+from sarl_training.errors import DataRefused, RunFailed
 
 
 def test_an_image_in_name_only_is_named(tmp_path: Path) -> None:
@@ -108,6 +108,14 @@ def test_a_cut_cache_file_is_named_and_made_again(tmp_path: Path, caplog: pytest
     assert np.array_equal(load_images([path], 48), whole)
     file.unlink()
     assert np.array_equal(load_images([path], 48), whole)
+
+
+def test_a_cache_that_cannot_be_written_says_how_to_move_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("SARL_CACHE", str(tmp_path / "file"))
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
+    with pytest.raises(RunFailed, match=r"Not a directory.*SARL_CACHE=DIR moves it"):
+        image_store.load_images([tmp_path / "a.png"], 32)
 
 
 def test_two_processes_may_fill_the_cache_at_once(tmp_path: Path) -> None:
