@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-BATCH_SIZE = 256
+BATCH_SIZE = 32  # the paper has none; at 256 a task of 750 labels gets 3 steps an epoch, too few (models/LOG.md)
 REGRESSION_EPOCHS, REGRESSION_LR = 200, 0.01
 CLASSIFICATION_EPOCHS, CLASSIFICATION_LR, CLASSIFICATION_MOMENTUM = 100, 0.02, 0.9
 

@@ -15,7 +15,7 @@ from sarl_training.fine_tuning import FineTuning
 from sarl_training.pretrain_config import MAY_CHANGE_ON_RESUME
 from sarl_training.transfer import SUPERVISED_LR
 
-PROTOCOL = 1  # raise it when a measurement changes, so that old records of it are not taken
+PROTOCOL = 2  # raise it when a measurement changes, so that old records of it are not taken
 _NOT_SETTINGS = {*MAY_CHANGE_ON_RESUME, "probe_every"}
 
 
