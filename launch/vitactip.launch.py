@@ -12,6 +12,7 @@ from typing import Any
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix, get_package_share_directory
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchContext, LaunchDescription
 
@@ -64,7 +65,10 @@ def perception_node(context: LaunchContext) -> list[Node]:
     if not params_file.is_file():
         raise RuntimeError(f"params_file: no such file {params_file}")
     parameters: dict[str, Any] = {
-        name: given[name] for name in ("model", "image_transport", "frame_id") if name in given
+        # Else launch_ros reads them as YAML: a frame named 1 or on would be no text.
+        name: ParameterValue(given[name], value_type=str)
+        for name in ("model", "image_transport", "frame_id")
+        if name in given
     }
     if "providers" in given:
         parameters["providers"] = [provider.strip() for provider in given["providers"].split(",")]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import array
 import os
-import signal
+import re
 import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -18,17 +17,18 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PointStamped, PoseStamped, PoseWithCovarianceStamped, WrenchStamped
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sarl_demo import processes
 from sarl_msgs.msg import ContactStamped, MaterialStamped
 from sensor_msgs.msg import Image
 
-DEADLINE_S = 60.0  # a busy machine takes many seconds to start a process
-MATCHING_S = 0.5  # a client sees its service before the service sees where to answer; Fast DDS waits 0.1 s and drops it
+DEADLINE_S = 120.0  # a busy machine takes many seconds to start a process
+ANSWER_S = 20.0  # then a request is sent again
 NODE = "sarl_perception.perception_node"
 TOPICS: dict[str, type] = {
     "edge_pose": PoseStamped,
@@ -38,6 +38,19 @@ TOPICS: dict[str, type] = {
     "material": MaterialStamped,
     "contact": ContactStamped,
 }
+GOALS = {
+    Transition.TRANSITION_CONFIGURE: State.PRIMARY_STATE_INACTIVE,
+    Transition.TRANSITION_ACTIVATE: State.PRIMARY_STATE_ACTIVE,
+    Transition.TRANSITION_DEACTIVATE: State.PRIMARY_STATE_INACTIVE,
+    Transition.TRANSITION_CLEANUP: State.PRIMARY_STATE_UNCONFIGURED,
+}
+
+CYCLE = (
+    Transition.TRANSITION_DEACTIVATE,
+    Transition.TRANSITION_CLEANUP,
+    Transition.TRANSITION_CONFIGURE,
+    Transition.TRANSITION_ACTIVATE,
+)
 
 
 class Peer:
@@ -93,9 +106,29 @@ class Peer:
 
     def answered(self) -> int:
         """How many frames the node says it answered, now that none is under way."""
-        for _ in range(2):  # the first report may be from before
-            status = self.status(lambda *_: True, "diagnostics")
+        called = self.now()
+
+        def later() -> list[DiagnosticArray]:
+            arrays = [array_ for array_ in self.heard["/diagnostics"] if stamp_of(array_) > called]
+            return arrays[1:]  # the first may have been made up before
+
+        status = self.spin_until(later, "diagnostics")[0].status[0]
         return int({item.key: item.value for item in status.values}["answered"])
+
+    def now(self) -> tuple[int, int]:
+        """A stamp of this moment."""
+        stamp = self.node.get_clock().now().to_msg()
+        return stamp.sec, stamp.nanosec
+
+    @contextmanager
+    def streaming(self, rgb: np.ndarray, period_s: float = 0.05, **fields: Any) -> Iterator[set[tuple[int, int]]]:
+        """Send frames while the block spins; their stamps."""
+        stamps: set[tuple[int, int]] = set()
+        timer = self.node.create_timer(period_s, lambda: stamps.add(self.send(rgb, **fields)))
+        try:
+            yield stamps
+        finally:
+            self.node.destroy_timer(timer)
 
     def send(self, rgb: np.ndarray, *, age_s: float = 0.0, **fields: Any) -> tuple[int, int]:
         """Send an rgb8 image (fields replaced as given); returns its stamp."""
@@ -115,7 +148,7 @@ class Peer:
         return self.spin_until(lambda: self.find(topic, stamp), f"{topic} with stamp {stamp}")
 
     def find(self, topic: str, stamp: tuple[int, int]) -> Any:
-        return next((message for message in self.heard[topic] if _stamp(message) == stamp), None)
+        return next((message for message in self.heard[topic] if stamp_of(message) == stamp), None)
 
     def status(self, is_it: Callable[[Any, dict[str, str]], bool], what: str, deadline_s: float = DEADLINE_S) -> Any:
         """The first diagnostic status from now on for which `is_it(status, values)` holds."""
@@ -148,28 +181,62 @@ class Peer:
         return result.reason
 
     def change(self, transition: int) -> bool:
-        """Whether a lifecycle transition succeeded."""
-        request = ChangeState.Request(transition=Transition(id=transition))
-        return self.call(ChangeState, "perception_node/change_state", request).success
+        """Ask for a lifecycle transition; whether the node is then in the state that it leads to."""
+        self.call(
+            ChangeState, "perception_node/change_state", ChangeState.Request(transition=Transition(id=transition))
+        )
+        return self.state() == GOALS[transition]
+
+    def state(self) -> int:
+        """The node's lifecycle state."""
+        return self.call(GetState, "perception_node/get_state", GetState.Request()).current_state.id
 
     def call(self, service_type: type, name: str, request: Any) -> Any:
-        """Answer of a service."""
-        is_new = name not in self._clients
-        if is_new:
+        """Answer of a service, which may be asked more than once.
+
+        A client sees its service before that one sees where to answer: Fast DDS then drops the first answer.
+        """
+        if name not in self._clients:
             self._clients[name] = self.node.create_client(service_type, name)
         client = self._clients[name]
-        if is_new or not client.service_is_ready():
-            self.spin_until(client.service_is_ready, f"service {name}")
-            self.spin_for(MATCHING_S)
-        future = client.call_async(request)
-        return self.spin_until(lambda: future.done() and future.result(), f"answer of {name}")
+        self.spin_until(client.service_is_ready, f"service {name}")
+        futures: list[Any] = []
+        asked_s = -ANSWER_S
+
+        def answer() -> Any:
+            nonlocal asked_s
+            if time.monotonic() - asked_s >= ANSWER_S:
+                futures.append(client.call_async(request))
+                asked_s = time.monotonic()
+            return next((future.result() for future in futures if future.done()), None)
+
+        return self.spin_until(answer, f"answer of {name}")
 
     def close(self) -> None:
         self.node.destroy_node()
 
 
-def _stamp(message: Any) -> tuple[int, int]:
+def stamp_of(message: Any) -> tuple[int, int]:
     return message.header.stamp.sec, message.header.stamp.nanosec
+
+
+def stamps_of(messages: Iterable[Any]) -> set[tuple[int, int]]:
+    return {stamp_of(message) for message in messages}
+
+
+def faults_in(array_: DiagnosticArray) -> list[str]:
+    """Names of the faults that the nodes in this message have."""
+    texts = [item.value for status in array_.status for item in status.values if item.key == "faults"]
+    return [name for text in texts for name in text.split(", ")]
+
+
+def told_once(log: Path) -> set[str]:
+    """Names of the faults in a node's log, each said once when it began and once when it was over."""
+    text = log.read_text()
+    names = set(re.findall(r"\[(\w+); said once", text))
+    for name in names:
+        assert text.count(f"[{name}; said once") - len(re.findall(rf"over: {name}\b", text)) in (0, 1), text
+    return names
 
 
 @contextmanager
@@ -181,31 +248,14 @@ def running(
     `without` are environment variables that it does not get.
     """
     environment = {name: value for name, value in os.environ.items() if name not in without}
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            env={**environment, "PYTHONUNBUFFERED": "1"},
-        )
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-            try:
-                process.wait(DEADLINE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    environment["PYTHONUNBUFFERED"] = "1"
+    with processes.running(["-m", module, *arguments], environment, log, patience_s=DEADLINE_S) as process:
+        yield process
     assert process.returncode == 0, f"{module} ended with {process.returncode}: {log.read_text()}"
 
 
 def parameters(**values: Any) -> list[str]:
     """Command-line words that set ROS parameters; frames may be any age unless the test says so (busy machines)."""
     values.setdefault("max_age", 0.0)
-    words = ["--ros-args"]
-    for name, value in values.items():
-        text = str(value).lower() if isinstance(value, bool) else str(value)
-        words += ["-p", f"{name}:={text}"]
-    return words
+    texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in values.items()}
+    return processes.parameters(f"{name}:={text}" for name, text in texts.items())

@@ -2,76 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import robot_side
 
+pytest.importorskip("rclpy", reason=robot_side.NOT_BUILT)
+pytest.importorskip("sarl_msgs.msg", reason=robot_side.NOT_BUILT)
+
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TwistStamped
+from rclpy.qos import qos_profile_sensor_data
+from ros_peer import Peer, running, stamp_of
+from sarl_demo.tip_messages import tip_pose
+from sarl_msgs.msg import ContactStamped
+from sarl_perception.publishers.edge_pose import edge_pose
+from sensor_msgs.msg import Image
+
 pytestmark = pytest.mark.ros
 
 
-@pytest.fixture
-def ros(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """ROS on a domain of this test's own."""
-    pytest.importorskip("sarl_msgs.msg", reason=robot_side.NOT_BUILT)
-    import rclpy
-    from sarl_demo.processes import free_domain
-
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(free_domain()))
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    rclpy.init()
-    yield
-    rclpy.utilities.try_shutdown()
-
-
-def test_the_camera_moves_as_commanded_and_shows_it(ros: None, tmp_path: Path) -> None:
-    from geometry_msgs.msg import PoseStamped, TwistStamped
-    from rclpy.qos import qos_profile_sensor_data
-    from ros_peer import Peer, running
-    from sarl_demo.tip_messages import tip_pose
-    from sensor_msgs.msg import Image
-
-    peer = Peer()
+def test_the_camera_moves_as_commanded_and_shows_it(peer: Peer, log: Path) -> None:
     peer.node.create_subscription(Image, "image_raw", peer.heard["image_raw"].append, qos_profile_sensor_data)
     peer.listen(PoseStamped, "ground_truth/tip_pose")
     peer.listen(PoseStamped, "ground_truth/edge_pose")
     commands = peer.node.create_publisher(TwistStamped, "cmd_vel", 1)
     goals = peer.node.create_publisher(PoseStamped, "cmd_pose", 1)
     words = ["--ros-args", "-p", "image_size:=64", "-p", "rate:=5.0"]
-    with running("sarl_demo.outline_camera", tmp_path / "log", *words):
+    with running("sarl_demo.outline_camera", log, *words):
         poses = peer.heard["ground_truth/tip_pose"]
-        peer.spin_until(lambda: peer.heard["image_raw"] and commands.get_subscription_count(), "frames")
+        topics = (commands, goals)
+        peer.spin_until(lambda: all(topic.get_subscription_count() for topic in topics), "the camera listens")
+        peer.spin_until(lambda: peer.heard["image_raw"] and poses, "frames")
         start = tip_pose(poses[-1])
         down = TwistStamped()
         down.twist.linear.z = 0.01
-        for _ in range(10):
+
+        def is_pressed() -> bool:
             commands.publish(down)
             peer.spin_for(0.05)
+            return tip_pose(poses[-1]).depth_mm - start.depth_mm > 2.0
+
+        peer.spin_until(is_pressed, "the tip goes down")
         before = len(poses)
         peer.spin_until(
             lambda: len(poses) > before + 3 and tip_pose(poses[-3]) == tip_pose(poses[-1]), "it stands without commands"
         )
         pressed = tip_pose(poses[-1])
-        assert pressed.depth_mm - start.depth_mm > 2.0
         assert (pressed.x_mm, pressed.y_mm) == (start.x_mm, start.y_mm)
         goals.publish(PoseStamped())
         peer.spin_until(lambda: abs(tip_pose(poses[-1]).x_mm) + abs(tip_pose(poses[-1]).y_mm) < 0.01, "the goal")
-        image, edge = peer.heard["image_raw"][-1], peer.heard["ground_truth/edge_pose"][-1]
+        image = peer.heard["image_raw"][-1]
         assert (image.height, image.encoding, image.header.frame_id) == (64, "rgb8", "vitactip_camera")
-        assert edge.header.frame_id == "vitactip_tip"
-        stamps = {(m.header.stamp.sec, m.header.stamp.nanosec) for m in peer.heard["ground_truth/edge_pose"]}
-        assert (image.header.stamp.sec, image.header.stamp.nanosec) in stamps
-    peer.close()
+        assert peer.answer("ground_truth/edge_pose", stamp_of(image)).header.frame_id == "vitactip_tip"
 
 
-def test_the_follower_presses_follows_stops_and_lifts(ros: None, tmp_path: Path) -> None:
-    from geometry_msgs.msg import PoseWithCovarianceStamped, TwistStamped
-    from ros_peer import Peer, running
-    from sarl_msgs.msg import ContactStamped
-    from sarl_perception.publishers.edge_pose import edge_pose
-
-    peer = Peer()
+def test_the_follower_presses_follows_stops_and_lifts(peer: Peer, log: Path) -> None:
     peer.listen(TwistStamped, "cmd_vel")
     contacts = peer.node.create_publisher(ContactStamped, "contact", 1)
     edges = peer.node.create_publisher(PoseWithCovarianceStamped, "edge_pose_with_covariance", 1)
@@ -101,7 +87,7 @@ def test_the_follower_presses_follows_stops_and_lifts(ros: None, tmp_path: Path)
 
         peer.spin_until(is_done, f"the command for depth {depth_m} m")
 
-    with running("sarl_demo.edge_follower", tmp_path / "log"):
+    with running("sarl_demo.edge_follower", log):
         peer.spin_until(lambda: peer.heard["cmd_vel"] and contacts.get_subscription_count(), "commands")
         assert last() == (0, 0, 0, 0)
         answered_until(lambda x, y, z, turn: z > 0, None)  # no contact: down
@@ -111,4 +97,3 @@ def test_the_follower_presses_follows_stops_and_lifts(ros: None, tmp_path: Path)
         peer.spin_until(lambda: last() == (0, 0, 0, 0), "a stop in silence")
         peer.spin_until(lambda: last()[2] < 0, "a lift in long silence")
         peer.status(lambda status, values: values.get("state") == "retracting", "diagnostics of the follower")
-    peer.close()

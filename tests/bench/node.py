@@ -13,11 +13,7 @@ import argparse
 import json
 import os
 import platform
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +24,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.time import Time
-from sarl_demo.processes import local_environment, parameters
+from sarl_demo.processes import local_environment, parameters, running
 from sarl_msgs.msg import ContactStamped
 from sarl_perception.estimator import TactileEstimator
 from sarl_perception.execution import PREFERENCE
@@ -93,19 +89,6 @@ def bare_ms(estimator: TactileEstimator) -> float:
     return 1e3 * float(np.median([estimator.estimate(image).inference_s for _ in range(BARE_RUNS)]))
 
 
-@contextmanager
-def started(command: list[str], environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[str]]:
-    with log.open("w", encoding="utf-8") as file:
-        process = subprocess.Popen(
-            [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=file, text=True
-        )
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.communicate(timeout=PATIENCE_S)
-
-
 def window(executor: SingleThreadedExecutor, node: Any, camera: list[str], log: Path) -> tuple[int, Heard]:
     """Frames sent, and what was heard, while a camera runs."""
     heard = Heard()
@@ -126,13 +109,13 @@ def window(executor: SingleThreadedExecutor, node: Any, camera: list[str], log: 
     deadline_s = time.monotonic() + PATIENCE_S
     while listeners[0].get_publisher_count() == 0 and time.monotonic() < deadline_s:
         executor.spin_once(timeout_sec=0.05)
-    with started(camera, dict(os.environ), log) as process:
+    with running(camera, dict(os.environ), log) as process:
         while process.poll() is None:
             executor.spin_once(timeout_sec=0.05)
         end_s = time.monotonic() + LINGER_S
         while time.monotonic() < end_s:
             executor.spin_once(timeout_sec=0.05)
-        sent = int(process.stdout.read())
+    sent = int(log.read_text(encoding="utf-8").split()[-1])
     for listener in listeners:
         node.destroy_subscription(listener)
     return sent, heard
@@ -169,7 +152,7 @@ def run(out: Path, seconds: float, cases: list[str], models: list[Path]) -> None
     executor.add_node(node)
     rows, traces = [], {}
     for subject in answering:
-        with started(subject.command, dict(os.environ), out / "node_subject.log"):
+        with running(subject.command, dict(os.environ), out / "node_subject.log", patience_s=PATIENCE_S):
             window(executor, node, _camera(WARM_UP, WARM_UP_S), out / "node_camera.log")
             for case in cases:
                 sent, heard = window(executor, node, _camera(case, seconds), out / "node_camera.log")

@@ -6,10 +6,12 @@ Servo takes it), `follower_state` and `/diagnostics`. The law is in `edge_servo`
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
 
+import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseWithCovarianceStamped, TwistStamped
@@ -19,6 +21,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from sarl_msgs.msg import ContactStamped
+from sarl_perception.ros_process import ignore_signals
 from std_msgs.msg import Header, String
 
 from sarl_demo.edge_servo import EdgeServo, Phase
@@ -88,7 +91,7 @@ class EdgeFollower(Node):
             self._states.publish(String(data=self._published.value))
             self.get_logger().info(MESSAGES[self._published])
 
-    def _send(self, twist: object) -> None:
+    def _send(self, twist: np.ndarray) -> None:
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._settings.frame_id)
         self._commands.publish(twist_message(header, twist))
 
@@ -98,9 +101,9 @@ class EdgeFollower(Node):
         values = {
             "state": phase.value,
             "readings": self._readings,
-            "speed_mm_s": f"{(x * x + y * y + z * z) ** 0.5:.2f}",
+            "speed_mm_s": f"{math.hypot(x, y, z):.2f}",
+            "turn_rate_deg_s": f"{math.degrees(turn):.2f}",
         }
-        values["turn_rate_deg_s"] = f"{turn * 57.29578:.2f}"
         status = DiagnosticStatus(
             level=LEVELS.get(phase, DiagnosticStatus.WARN),
             name=f"{self.get_fully_qualified_name()}: edge following",
@@ -124,6 +127,7 @@ def main(args: list[str] | None = None) -> int:
         executor.add_node(follower)
         while not is_asked_to_end.is_set():
             executor.spin_once(timeout_sec=PATIENCE_S)
+        ignore_signals()
         follower.stop()
     except (SettingsRefused, ParameterException) as error:
         print(f"edge_follower: {error}", file=sys.stderr)

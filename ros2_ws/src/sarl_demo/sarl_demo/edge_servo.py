@@ -23,9 +23,8 @@ import numpy as np
 from sarl_demo.edge_trail import EdgeTrail
 from sarl_demo.pid import Pid
 from sarl_demo.settings import FollowerSettings
-from sarl_demo.tip_motion import STILL, MovingTip, TipPose, limited
+from sarl_demo.tip_motion import MM, STILL, MovingTip, TipPose, limited
 
-MM = 1e3  # per metre: settings are in SI
 _LEAST_SPEED = 0.15  # share of the speed that is kept whatever the heading error, or a corner is never left
 _DEPTH_TOLERANCE_MM = 1.0  # depth error at which the tip stands still along the edge
 _COMMAND_TIMEOUT_S = 0.1
@@ -105,7 +104,7 @@ class EdgeServo:
 
     def command(self, now_s: float) -> np.ndarray:
         """Twist [4] of the tip in its own frame from now on: mm/s, rad/s."""
-        duration_s = now_s - self._last_command_s
+        duration_s = max(now_s - self._last_command_s, 0.0)  # a clock may be set back
         self._last_command_s = now_s
         self._change_phase(now_s)
         wanted = self._wanted(now_s, duration_s)

@@ -31,17 +31,8 @@ class EdgeTrail:
     def __init__(self, *, ring_mm: float, bend_rad: float, way: int) -> None:
         self._ring_mm, self._bend_mm, self._way = ring_mm, bend_rad * SPACING_MM, way
         self._reach_mm = ring_mm + 2 * _RING_SD_MM
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget the edge."""
         self._points = np.empty((0, 2))
         self._covariance = np.empty((0, 0))
-
-    @property
-    def is_empty(self) -> bool:
-        """No reading since the start, or since it was cleared."""
-        return len(self._points) == 0
 
     def add(self, pose: TipPose, x_mm: float, theta_rad: float, x_sd_mm: float, theta_sd_rad: float) -> None:
         """Take a reading made at a pose: signed distance and angle of the line in the tip frame, and how sure it is."""
@@ -49,7 +40,7 @@ class EdgeTrail:
         line_point = pose.to_plate(x_mm * normal)
         normal = pose.to_plate(normal) - pose.position_mm
         ahead = self._way * np.array([-normal[1], normal[0]])
-        if self.is_empty:
+        if not len(self._points):
             start = line_point - (self._reach_mm + SPACING_MM) * ahead
             self._points = np.array([start, start + SPACING_MM * ahead])
             self._covariance = np.eye(2) * _START_SD_MM**2

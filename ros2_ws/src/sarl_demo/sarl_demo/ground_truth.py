@@ -10,16 +10,16 @@ from sarl_perception.geometry import edge_from_pose
 from sarl_perception.publishers.edge_pose import edge_pose
 from std_msgs.msg import Header
 
-MM = 1e-3
+from sarl_demo.tip_motion import MM
 
 
 def _edge_pose(header: Header, truth: dict[str, float]) -> PoseStamped:
-    pose = edge_pose(MM * truth["x_mm"], MM * truth["z_mm"], math.radians(truth["theta_deg"]))
+    pose = edge_pose(truth["x_mm"] / MM, truth["z_mm"] / MM, math.radians(truth["theta_deg"]))
     return PoseStamped(header=header, pose=pose)
 
 
 def _contact_point(header: Header, truth: dict[str, float]) -> PointStamped:
-    point = Point(x=MM * truth["px_mm"], y=MM * truth["py_mm"], z=MM * truth["pz_mm"])
+    point = Point(x=truth["px_mm"] / MM, y=truth["py_mm"] / MM, z=truth["pz_mm"] / MM)
     return PointStamped(header=header, point=point)
 
 
@@ -41,4 +41,4 @@ def edge_in_mm_and_degrees(message: PoseStamped) -> tuple[float, float, float]:
     """(x mm, z mm, theta degree) of an edge pose message."""
     position, turn = message.pose.position, message.pose.orientation
     x, z, theta = edge_from_pose((position.x, position.y, position.z), (turn.x, turn.y, turn.z, turn.w))
-    return x / MM, z / MM, math.degrees(theta)
+    return x * MM, z * MM, math.degrees(theta)

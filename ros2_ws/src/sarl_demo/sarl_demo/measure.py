@@ -28,16 +28,16 @@ def measure(
     out.parent.mkdir(parents=True, exist_ok=True)
     environment = local_environment()
     replay = [f"dataset:={data.absolute()}", f"count:={frames}", f"rate:={float(rate)}", "wait_for:=all"]
-    processes = (
-        ["sarl_perception.perception_node", *parameters([f"model:={model.absolute()}", *node])],
-        ["sarl_demo.simulated_camera", *parameters([*replay, *camera])],
-    )
-    recorder = ["sarl_demo.recorder", "--out", str(out), "--patience", str(patience)]
+    processes = {
+        "sarl_perception.perception_node": parameters([f"model:={model.absolute()}", *node]),
+        "sarl_demo.simulated_camera": parameters([*replay, *camera]),
+        "sarl_demo.recorder": ["--out", str(out), "--patience", str(patience)],
+    }
     out.unlink(missing_ok=True)
     with ExitStack() as stack:
-        for module in processes:
-            stack.enter_context(running(module, environment, out.parent))
-        listener = stack.enter_context(running(recorder, environment, out.parent))
+        for module, words in processes.items():
+            log = out.parent / f"{module.rpartition('.')[2]}.log"
+            listener = stack.enter_context(running(["-m", module, *words], environment, log))
         status = listener.wait(timeout=patience + 2 * frames / rate + STOP_TIMEOUT_S)
     if status != 0:
         raise RunFailed(f"nothing was recorded: see {', '.join(str(log) for log in sorted(out.parent.glob('*.log')))}")

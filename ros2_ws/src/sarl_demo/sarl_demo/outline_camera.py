@@ -7,7 +7,6 @@ counts. Publishes `image_raw`, and `ground_truth/tip_pose` and `ground_truth/edg
 from __future__ import annotations
 
 import array
-import signal
 import sys
 import threading
 import time
@@ -18,17 +17,17 @@ import rclpy
 import torch
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sarl_perception.publishers.edge_pose import edge_pose
+from sarl_perception.ros_process import ros
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sarl_demo.outline_scene import OutlineScene
 from sarl_demo.settings import CameraSettings, SettingsRefused, declare
-from sarl_demo.tip_messages import MM, pose_message, seconds, tip_pose, twist_of
-from sarl_demo.tip_motion import MovingTip, TipPose, towards
+from sarl_demo.tip_messages import pose_message, seconds, tip_pose, twist_of
+from sarl_demo.tip_motion import MM, MovingTip, TipPose, towards
 
 TRUTH_RATE_HZ = 50.0
 
@@ -69,7 +68,8 @@ class OutlineCamera(Node):
         self._renderer.start()
 
     def close(self) -> None:
-        """Wait for the frame that is being rendered; ROS is shut down by then."""
+        """Shut ROS down and wait for the frame that is being rendered."""
+        self.context.try_shutdown()
         if self._renderer.is_alive():
             self._renderer.join()
 
@@ -126,22 +126,15 @@ class OutlineCamera(Node):
 def main(args: list[str] | None = None) -> int:
     """Run the camera until SIGINT or SIGTERM."""
     torch.set_num_threads(1)  # one core renders; the others are the node's
-    signal.signal(signal.SIGINT, lambda *_: None)  # rclpy ends spin; KeyboardInterrupt may strike inside its C++
-    rclpy.init(args=args)
-    camera = None
     try:
-        camera = OutlineCamera()
-        camera.start()
-        rclpy.spin(camera)
+        with ros(args) as at_end:
+            camera = OutlineCamera()
+            at_end.callback(camera.close)
+            camera.start()
+            rclpy.spin(camera)
     except (SettingsRefused, ParameterException) as error:
         print(f"outline_camera: {error}", file=sys.stderr)
         return 1
-    except ExternalShutdownException:
-        return 0
-    finally:
-        rclpy.utilities.try_shutdown()
-        if camera is not None:
-            camera.close()
     return 0
 
 

@@ -24,6 +24,7 @@ class Pid:
         """Output [N] for an error [N]; the integral rests while the output before this one was cut (`is_limited`)."""
         if not is_limited:
             self._sum = np.clip(self._sum + self._integral * error * duration_s, -self._limit, self._limit)
-        rate = np.zeros_like(error) if self._last is None else (error - self._last) / duration_s
+        is_first = self._last is None or duration_s == 0
+        rate = np.zeros_like(error) if is_first else (error - self._last) / duration_s
         self._last = error
         return self._proportional * error + self._sum + self._derivative * rate

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,25 +45,24 @@ def local_environment() -> dict[str, str]:
 
 
 @contextmanager
-def running(module: list[str], environment: dict[str, str], logs: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A module as a process, its output in `<logs>/<module>.log`; stopped with SIGINT at the end."""
-    log = logs / f"{module[0].rpartition('.')[2]}.log"
+def running(
+    words: list[str], environment: dict[str, str], log: Path, *, patience_s: float = STOP_TIMEOUT_S
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Python with these words as a process, its output in `log`; at the end SIGINT, and SIGKILL after `patience_s`."""
     with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *module], env=environment, stdout=file, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen([sys.executable, *words], env=environment, stdout=file, stderr=subprocess.STDOUT)
         try:
             yield process
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
             try:
-                process.wait(STOP_TIMEOUT_S)
+                process.wait(patience_s)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 
 
-def parameters(assignments: list[str]) -> list[str]:
+def parameters(assignments: Iterable[str]) -> list[str]:
     """Command-line words that set ROS parameters given as NAME:=VALUE."""
     return ["--ros-args", *(word for assignment in assignments for word in ("-p", assignment))]

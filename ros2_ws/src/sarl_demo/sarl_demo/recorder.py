@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import rclpy
 from geometry_msgs.msg import PoseStamped
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.time import Time
 from sarl_msgs.msg import ContactStamped
+from sarl_perception.ros_process import ros
 from std_msgs.msg import Header
 
 from sarl_demo.ground_truth import edge_in_mm_and_degrees
@@ -69,8 +70,8 @@ def _stamp(header: Header) -> Stamp:
     return header.stamp.sec, header.stamp.nanosec
 
 
-def write_json(path: Path, values: dict[str, float | None]) -> None:
-    """Write a summary whole or not at all."""
+def write_json(path: Path, values: Mapping[str, object]) -> None:
+    """Write what was measured, whole or not at all."""
     aside = path.with_name(path.name + ".partial")
     aside.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     os.replace(aside, path)
@@ -82,13 +83,11 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--patience", type=float, required=True, help="seconds to wait for the first frame")
     options = parser.parse_args(rclpy.utilities.remove_ros_args(args or sys.argv)[1:])
-    signal.signal(signal.SIGINT, lambda *_: None)  # rclpy ends spin; KeyboardInterrupt may strike inside its C++
-    rclpy.init(args=args)
-    recorder = Recorder()
-    executor = SingleThreadedExecutor()
-    executor.add_node(recorder)
-    deadline_s = time.monotonic() + options.patience
-    try:
+    with ros(args):
+        recorder = Recorder()
+        executor = SingleThreadedExecutor()
+        executor.add_node(recorder)
+        deadline_s = time.monotonic() + options.patience
         while not recorder.is_finished:
             recorder.listen_when_ready()
             executor.spin_once(timeout_sec=0.05)
@@ -97,11 +96,8 @@ def main(args: list[str] | None = None) -> int:
                 print(f"recorder: no ground truth after {options.patience:.0f} s; heard {heard}", file=sys.stderr)
                 return 1
         write_json(options.out, recorder.record.summary())
-    except ExternalShutdownException:
-        return 1
-    finally:
-        rclpy.utilities.try_shutdown()
-    return 0
+        return 0
+    return 1  # asked to end before the camera did
 
 
 if __name__ == "__main__":

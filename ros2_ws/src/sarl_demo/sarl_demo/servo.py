@@ -10,8 +10,7 @@ Faults: `kill` ends the perception node (SIGKILL) half way round and starts it a
 from __future__ import annotations
 
 import argparse
-import json
-import os
+import shlex
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -20,6 +19,7 @@ from pathlib import Path
 from ament_index_python.packages import get_package_share_directory
 
 from sarl_demo.processes import RunFailed, local_environment
+from sarl_demo.recorder import write_json
 from sarl_demo.servo_pictures import draw_outline, draw_sheet
 from sarl_demo.servo_run import FAULTS, follow_once
 from sarl_demo.settings import PARAMETER_FILE, FollowerSettings, read_file
@@ -60,14 +60,12 @@ def write(out: Path, runs: list[dict[str, object]]) -> None:
     )
     record = {
         "simulated": True,
-        "command": " ".join(["python -m sarl_demo.servo", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", "sarl_demo.servo", *sys.argv[1:]]),
         "commit": commit.stdout.strip() or "unknown",
         "bars": {"lateral_rms_mm": LATERAL_BAR_MM, "depth_rms_mm": DEPTH_BAR_MM, "stopped_after_s": STOP_BAR_S},
         "runs": runs,
     }
-    aside = out / "servo.json.partial"
-    aside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    os.replace(aside, out / "servo.json")
+    write_json(out / "servo.json", record)
 
 
 def run_all(options: argparse.Namespace) -> list[dict[str, object]]:

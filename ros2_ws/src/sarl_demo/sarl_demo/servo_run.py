@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +18,8 @@ from std_msgs.msg import String
 from sarl_demo.processes import RunFailed, parameters, running
 from sarl_demo.servo_score import Trajectory
 from sarl_demo.settings import FollowerSettings
-from sarl_demo.tip_messages import MM, seconds, tip_pose
+from sarl_demo.tip_messages import seconds, tip_pose
+from sarl_demo.tip_motion import MM
 from sarl_training.simulation.outlines import OUTLINES
 
 FAULTS: dict[str, list[str]] = {
@@ -80,11 +82,14 @@ def follow_once(
     """(what came of it, the trajectory); the processes end with `stack`. Raises `RunFailed` when nothing moves."""
     watcher = Watcher(outline, int(environment["ROS_DOMAIN_ID"]))
     stack.callback(watcher.close)
-    perception = ["sarl_perception.perception_node", *parameters([f"model:={model}"])]
-    camera = ["sarl_demo.outline_camera", *parameters([f"outline:={outline}", f"seed:={seed}", *FAULTS[fault]])]
-    node = stack.enter_context(running(perception, environment, logs))
-    for module in (camera, ["sarl_demo.edge_follower"]):
-        stack.enter_context(running(module, environment, logs))
+
+    def start(name: str, module: str, *assignments: str) -> subprocess.Popen[bytes]:
+        words = ["-m", module, *parameters(assignments)]
+        return stack.enter_context(running(words, environment, logs / f"{name}.log"))
+
+    node = start("perception_node", "sarl_perception.perception_node", f"model:={model}")
+    start("outline_camera", "sarl_demo.outline_camera", f"outline:={outline}", f"seed:={seed}", *FAULTS[fault])
+    start("edge_follower", "sarl_demo.edge_follower")
     _wait_for_contact(watcher, patience_s, logs)
     trajectory = watcher.trajectory
     deadline_s = time.monotonic() + 2 * trajectory.outline.length_mm / (settings.speed * MM) + _SLACK_S
@@ -96,9 +101,7 @@ def follow_once(
             node.kill()
             killed_s = watcher.now_s()
         if killed_s is not None and not restarted and watcher.now_s() > killed_s + KILLED_FOR_S:
-            again = logs / "restarted"
-            again.mkdir(exist_ok=True)
-            stack.enter_context(running(perception, environment, again))
+            start("perception_node_restarted", "sarl_perception.perception_node", f"model:={model}")
             restarted = True
     settled_s = [
         time_s for time_s, is_settled in zip(trajectory.times_s, trajectory.settled, strict=True) if is_settled

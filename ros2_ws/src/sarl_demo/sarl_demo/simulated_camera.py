@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import array
-import signal
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile
+from sarl_perception.camera import RELIABILITIES
+from sarl_perception.ros_process import ros
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -36,7 +36,6 @@ PARAMETERS: dict[str, tuple[Any, str]] = {
     "truth_frame_id": ("vitactip_tip", "Frame of the ground truth."),
     "wait_for": ("none", "Start at once (none), once someone hears the images (image), or the truth too (all)."),
 }
-RELIABILITIES = {"best_effort": ReliabilityPolicy.BEST_EFFORT, "reliable": ReliabilityPolicy.RELIABLE}
 WAITS = ("none", "image", "all")
 LINGER_S = 1.0  # after the last frame, so that it is delivered
 
@@ -118,21 +117,16 @@ class SimulatedCamera(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run the camera until it has sent what it was asked for, or SIGINT or SIGTERM."""
-    signal.signal(signal.SIGINT, lambda *_: None)  # rclpy ends spin; KeyboardInterrupt may strike inside its C++
-    rclpy.init(args=args)
     try:
-        camera = SimulatedCamera()
-        executor = SingleThreadedExecutor()
-        executor.add_node(camera)
-        while not camera.is_finished:
-            executor.spin_once(timeout_sec=0.1)
+        with ros(args):
+            camera = SimulatedCamera()
+            executor = SingleThreadedExecutor()
+            executor.add_node(camera)
+            while not camera.is_finished:
+                executor.spin_once(timeout_sec=0.1)
     except (SourceRefused, ParameterException) as error:
         print(f"simulated_camera: {error}", file=sys.stderr)
         return 1
-    except ExternalShutdownException:
-        return 0
-    finally:
-        rclpy.utilities.try_shutdown()
     return 0
 
 

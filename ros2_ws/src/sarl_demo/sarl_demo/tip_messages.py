@@ -9,9 +9,7 @@ from sarl_perception.geometry import edge_from_pose, yaw_quaternion
 from std_msgs.msg import Header
 
 from sarl_demo.edge_servo import Reading
-from sarl_demo.tip_motion import TipPose
-
-MM = 1e3  # per metre
+from sarl_demo.tip_motion import MM, TipPose
 
 
 def seconds(stamp: object) -> float:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+MM = 1e3  # per metre: messages and parameters are in SI
 STILL = np.zeros(4)
 
 
@@ -99,12 +100,6 @@ class MovingTip:
         with self._lock:
             now_s = max(now_s, self._steps[-1][0])
             self._steps.append((now_s, self._at(now_s), limited(twist, *self._limits)))
-            self._forget(now_s)
-
-    def place(self, pose: TipPose, now_s: float) -> None:
-        """Put the tip there, standing still."""
-        with self._lock:
-            self._steps.append((max(now_s, self._steps[-1][0]), pose, STILL))
             self._forget(now_s)
 
     def pose(self, at_s: float) -> TipPose:

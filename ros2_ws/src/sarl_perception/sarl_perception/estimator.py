@@ -105,7 +105,10 @@ class TactileEstimator:
         self.wanted_provider = installed[0] if is_auto else providers[0]
         self.contract = _read_contract(self.model_path, self._session)
         if sensor is not None and sensor != self.contract.sensor:
-            raise ModelRefused(f"{self.model_path}: made for sensor {self.contract.sensor!r}, this is {sensor!r}")
+            raise ModelRefused(
+                f"{self.model_path}: made for sensor {self.contract.sensor!r}, this is {sensor!r}: choose another"
+                " model, or set sensor to the one in use"
+            )
         _check_tensors(self.model_path, self._session, self.contract)
         self._names = [name for name, _ in _expected_outputs(self.contract) if name != SALIENCY]
 
@@ -210,4 +213,6 @@ def _expected_outputs(contract: Contract) -> Iterator[tuple[str, tuple[int, ...]
 def _check_tensor(path: Path, node: onnxruntime.NodeArg, kind: str, shape: tuple[int, ...]) -> None:
     batch, *rest = node.shape if node.shape else [None]
     if node.type != kind or isinstance(batch, int) or rest != list(shape):
-        raise ModelRefused(f"{path}: {node.name!r} is {node.type} {node.shape}; expected {kind} {['N', *shape]}")
+        raise ModelRefused(
+            f"{path}: {node.name!r} is {node.type} {node.shape}; expected {kind} {['N', *shape]}: export it again"
+        )

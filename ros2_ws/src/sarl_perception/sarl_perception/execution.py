@@ -58,7 +58,7 @@ def engine_cache() -> Path:
 def open_session(path: Path, wanted: Sequence[str], threads: int) -> onnxruntime.InferenceSession:
     """Session of a model file on the first wanted provider that starts. Raises `ModelRefused` in one line."""
     if not path.is_file():
-        raise ModelRefused(f"{path}: no such model file")
+        raise ModelRefused(f"{path}: no such model file: give one written by sarl-train export")
     providers = choose_providers(wanted, onnxruntime.get_available_providers())
     cache = engine_cache()
     if "TensorrtExecutionProvider" in providers:

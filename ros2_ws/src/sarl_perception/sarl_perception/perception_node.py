@@ -6,7 +6,6 @@ subscribes. The executor thread only takes messages; one worker thread answers t
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from typing import Any
@@ -15,8 +14,6 @@ import rclpy
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
@@ -41,9 +38,9 @@ from sarl_perception.parameters import (
     region_fault,
 )
 from sarl_perception.reporter import Reporter
+from sarl_perception.ros_process import ros
 
 LOOK_PERIOD_S = 0.1
-RCLError = rclpy_implementation.RCLError
 
 
 class PerceptionNode(LifecycleNode):
@@ -266,25 +263,15 @@ class PerceptionNode(LifecycleNode):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM."""
-    signal.signal(signal.SIGINT, lambda *_: None)  # rclpy ends spin; KeyboardInterrupt may strike inside its C++
-    rclpy.init(args=args)
-    node = None
     try:
-        node = PerceptionNode()
-        node.start()
-        rclpy.spin(node)
+        with ros(args) as at_end:
+            node = PerceptionNode()
+            at_end.callback(node.close)
+            node.start()
+            rclpy.spin(node)
     except (SettingsRefused, ParameterException) as error:
         print(f"perception_node: {error}", file=sys.stderr)
         return 1
-    except ExternalShutdownException:
-        pass
-    except RCLError:
-        if rclpy.ok():  # else asked to stop in the middle of starting
-            raise
-    finally:
-        if node is not None:
-            node.close()
-        rclpy.utilities.try_shutdown()
     return 0
 
 
