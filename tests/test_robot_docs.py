@@ -32,7 +32,7 @@ def test_the_parameter_table_is_the_generated_one() -> None:
 def test_the_python_subscriber_hears_the_node(tmp_path: Path, ros_domain: None) -> None:
     model = write_model(tmp_path / "m.onnx", values={"edge_pose": [0.002, 0.001, 0.5]})
     said = tmp_path / "said.txt"
-    expected = "x +2.00 mm   z 1.00 +- 0.20 mm   theta +28.6 +- 0.6 deg"
+    expected = "x +2.00 +- 0.10 mm   z 1.00 +- 0.20 mm   theta +28.6 +- 0.6 deg"
     with said.open("w", encoding="utf-8") as file:
         listener = subprocess.Popen([sys.executable, EXAMPLES / "subscribe.py"], stdout=file)
     try:

@@ -27,12 +27,17 @@ private:
     const auto & position = message.pose.pose.position;
     const auto & turn = message.pose.pose.orientation;
     const double theta_rad = 2 * std::atan2(turn.z, turn.w);  // a rotation about z, the sensor's axis
-    const double x_m = position.x * std::cos(theta_rad) + position.y * std::sin(theta_rad);
-    const double std_z_m = std::sqrt(message.pose.covariance[14]);  // row-major 6x6: x y z, then rotations
+    const double cosine = std::cos(theta_rad), sine = std::sin(theta_rad);
+    const double x_m = position.x * cosine + position.y * sine;  // along the edge's normal
+    const auto & covariance = message.pose.covariance;  // row-major 6x6: x y z, then rotations about them
+    const double std_x_m = std::sqrt(
+      cosine * cosine * covariance[0] + 2 * cosine * sine * covariance[1] + sine * sine * covariance[7]);
+    const double std_z_m = std::sqrt(covariance[14]), std_theta_rad = std::sqrt(covariance[35]);
     const double age_ms = (now() - message.header.stamp).seconds() * 1e3;
     RCLCPP_INFO(
-      get_logger(), "x %+.2f mm   z %.2f +- %.2f mm   theta %+.1f deg   age %.0f ms",
-      1e3 * x_m, 1e3 * position.z, 1e3 * std_z_m, theta_rad * 180 / M_PI, age_ms);
+      get_logger(), "x %+.2f +- %.2f mm   z %.2f +- %.2f mm   theta %+.1f +- %.1f deg   age %.0f ms",
+      1e3 * x_m, 1e3 * std_x_m, 1e3 * position.z, 1e3 * std_z_m, theta_rad * 180 / M_PI, std_theta_rad * 180 / M_PI,
+      age_ms);
   }
 
   rclcpp::Subscription<PoseWithCovarianceStamped>::SharedPtr subscription_;

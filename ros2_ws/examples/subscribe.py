@@ -24,11 +24,13 @@ class EdgeListener(Node):
         position, turn = message.pose.pose.position, message.pose.pose.orientation
         theta_rad = 2 * math.atan2(turn.z, turn.w)  # a rotation about z, the sensor's axis
         x_m = position.x * math.cos(theta_rad) + position.y * math.sin(theta_rad)  # along the edge's normal
-        std_z_m = math.sqrt(message.pose.covariance[14])  # row-major 6x6: x y z, then rotations
-        std_theta_rad = math.sqrt(message.pose.covariance[35])
+        covariance = message.pose.covariance  # row-major 6x6: x y z, then rotations about them
+        cos, sin = math.cos(theta_rad), math.sin(theta_rad)
+        std_x_m = math.sqrt(cos * cos * covariance[0] + 2 * cos * sin * covariance[1] + sin * sin * covariance[7])
+        std_z_m, std_theta_rad = math.sqrt(covariance[14]), math.sqrt(covariance[35])
         age_ms = (self.get_clock().now() - Time.from_msg(message.header.stamp)).nanoseconds * 1e-6
         print(
-            f"x {1e3 * x_m:+.2f} mm   z {1e3 * position.z:.2f} +- {1e3 * std_z_m:.2f} mm"
+            f"x {1e3 * x_m:+.2f} +- {1e3 * std_x_m:.2f} mm   z {1e3 * position.z:.2f} +- {1e3 * std_z_m:.2f} mm"
             f"   theta {math.degrees(theta_rad):+.1f} +- {math.degrees(std_theta_rad):.1f} deg   age {age_ms:.0f} ms",
             flush=True,
         )
