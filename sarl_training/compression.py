@@ -4,19 +4,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 import torch
 
 from sarl_training.dataset import Table, load_images
 from sarl_training.deployed_model import SALIENCY, Trunk, TrunkFeatures
 from sarl_training.errors import RunFailed
-from sarl_training.head_fitting import Fitted, fit
+from sarl_training.head_fitting import Fitted, Reader, Rounding, fit
+from sarl_training.int8_convolution import convolutions, with_integer_products, with_rounded_weights
 from sarl_training.model_card import Loss, TaskFacts
 from sarl_training.model_measurement import Outputs, task_facts
 from sarl_training.onnx_file import INPUT, OnnxModel, finish, trace
-from sarl_training.quantisation import INT8_LADDER, MOST_LOSS, join, quantise_int8, to_fp16
+from sarl_training.quantisation import INT8_LADDER, MOST_LOSS, in_layers, input_peaks, join, to_fp16
 from sarl_training.tasks import Task
 
-CALIBRATION_IMAGES = 64  # of train, per task
+CALIBRATION_IMAGES = 64  # of train, per task: ranges and noise of the activations
 LINKS = ("phi", "channels")
 
 
@@ -58,8 +60,8 @@ def compress(
     write_contract: Callable[[Fitted], dict[str, object]],
 ) -> Compressed:
     """The smallest candidate that loses at most `MOST_LOSS` against `plain`; raises RunFailed when none does."""
-    for precision, compressed_trunk in _candidates(kind, trunk, tables, size):
-        fitted = fit(_reader(compressed_trunk), tables, familiar, size)
+    for precision, compressed_trunk, rounding in _candidates(kind, trunk, tables, size):
+        fitted = fit(_reader(compressed_trunk), tables, familiar, size, rounding)
         contract = write_contract(fitted)
         file = _with_heads(compressed_trunk, fitted, contract)
         measured = measure(file, tables, fitted, size)
@@ -74,24 +76,38 @@ def compress(
     )
 
 
-def _candidates(kind: str, trunk: Trunk, tables: Mapping[Task, Table], size: int) -> Iterator[tuple[str, bytes]]:
+def _candidates(
+    kind: str, trunk: Trunk, tables: Mapping[Task, Table], size: int
+) -> Iterator[tuple[str, bytes, Rounding | None]]:
+    """What it is, the trunk's graph, and how its activations are rounded."""
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     plain = trace(trunk, {INPUT: example}, [*LINKS, SALIENCY]).SerializeToString()
     if kind == "fp16":
-        yield "FP16 encoder, float32 heads", to_fp16(plain)
+        yield "FP16 encoder, float32 heads", to_fp16(plain), None
         return
+    images = _calibration_images(tables, size)
+    known = convolutions(onnx.load_from_string(plain).graph)
+    peaks = {name: peak_C for name, peak_C in input_peaks(trunk, images).items() if name in known}
+    for layers in INT8_LADDER:
+        chosen = in_layers(peaks, layers)
+        graph = with_integer_products(plain, chosen)
+        exact = _reader(with_rounded_weights(plain, chosen))
+        noise_NF = _reader(graph)(images, "rounding").phi_BF - exact(images, "no rounding").phi_BF
+        rounding = Rounding(exact, noise_NF.double().square().mean(0))
+        yield f"INT8 in {', '.join(layers)}, float32 elsewhere", graph, rounding
+
+
+def _calibration_images(tables: Mapping[Task, Table], size: int) -> np.ndarray:
+    """uint8 [N, size, size, 3], evenly over each task's train split."""
     paths = []
     for table in tables.values():
         train = table.part("train")
-        paths += [
-            train.images[i] for i in np.linspace(0, len(train) - 1, min(CALIBRATION_IMAGES, len(train))).astype(int)
-        ]
-    images = load_images(paths, size)
-    for layers in INT8_LADDER:
-        yield f"INT8 in {', '.join(layers)}, float32 elsewhere", quantise_int8(plain, layers, images)
+        rows = np.linspace(0, len(train) - 1, min(CALIBRATION_IMAGES, len(train))).astype(int)
+        paths += [train.images[row] for row in rows]
+    return load_images(paths, size)
 
 
-def _reader(trunk: bytes) -> Callable[[np.ndarray, str], TrunkFeatures]:
+def _reader(trunk: bytes) -> Reader:
     model = OnnxModel(trunk)
 
     def read(images_NHWC: np.ndarray, label: str) -> TrunkFeatures:

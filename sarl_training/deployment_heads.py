@@ -73,12 +73,12 @@ class ContactHead(_Standardised):
         return torch.sigmoid(self.linear(self.standardise(phi_BF)) * self.slope + self.offset)
 
 
-def fit_regression(train: Fold, val: Fold) -> RegressionHead:
-    """Ridge with lambda from val, and its uncertainty.
+def fit_regression(train: Fold, val: Fold, noise_F: Tensor | float = 0.0) -> RegressionHead:
+    """Ridge with lambda from val, and its uncertainty; `noise_F` as in `decompose`.
 
     The covariance is val's residual covariance times (1 + leverage), scaled so that the mean NEES on val is D.
     """
-    spectrum = decompose(train[0])
+    spectrum = decompose(train[0], noise_F)
     ridge = fit_ridge(spectrum, train, val)
     leverage = low_rank_leverage(ridge, LEVERAGE_RANK)
     residual_ND = val[1].double() - ridge.predict(val[0])
@@ -90,20 +90,20 @@ def fit_regression(train: Fold, val: Fold) -> RegressionHead:
     return RegressionHead(ridge, leverage, shape_DD * torch.maximum(nees_N.mean() / residual_ND.shape[1], least))
 
 
-def fit_classification(train: Fold, val: Fold, classes: int) -> ClassificationHead:
+def fit_classification(train: Fold, val: Fold, classes: int, noise_F: Tensor | float = 0.0) -> ClassificationHead:
     """Ridge to one-hot targets; the softmax sharpness minimises the cross entropy on val."""
     one_hot = [(x, functional.one_hot(label, classes).double()) for x, label in (train, val)]
-    ridge = fit_ridge(decompose(train[0]), *one_hot)
+    ridge = fit_ridge(decompose(train[0], noise_F), *one_hot)
     scores_NK = ridge.predict(val[0])
     log_sharpness = torch.linspace(0, 5, 501, dtype=torch.float64)
     losses = [functional.cross_entropy(scores_NK * sharpness, val[1]) for sharpness in log_sharpness.exp().tolist()]
     return ClassificationHead(ridge, float(log_sharpness[int(torch.stack(losses).argmin())].exp()))
 
 
-def fit_contact(train: Fold, val: Fold) -> ContactHead:
+def fit_contact(train: Fold, val: Fold, noise_F: Tensor | float = 0.0) -> ContactHead:
     """Ridge to 0/1; slope and offset by Platt scaling on val with Platt's smoothed targets (Platt 1999, eq. 3)."""
     as_column = [(x, label[:, None].double()) for x, label in (train, val)]
-    ridge = fit_ridge(decompose(train[0]), *as_column)
+    ridge = fit_ridge(decompose(train[0], noise_F), *as_column)
     positives = int(val[1].sum())
     high, low = (positives + 1) / (positives + 2), 1 / (len(val[1]) - positives + 2)
     design_N2 = torch.cat([ridge.predict(val[0]), torch.ones(len(val[1]), 1, dtype=torch.float64)], 1)

@@ -33,8 +33,27 @@ class Fitted:
     validation: Mapping[Task, list[float]]
 
 
-def fit(read: Reader, tables: Mapping[Task, Table], familiar: Mapping[str, Table], size: int) -> Fitted:
-    """Heads for `tables`; `familiar` holds every labelled table of the sensor: its frames are what is not strange."""
+@dataclass(frozen=True)
+class Rounding:
+    """What a trunk's rounding of activations does: it differs from image to image, so it must not be fitted."""
+
+    exact: Reader
+    """The trunk without it."""
+    noise_F: Tensor
+    """The variance it adds to each feature."""
+
+
+def fit(
+    read: Reader,
+    tables: Mapping[Task, Table],
+    familiar: Mapping[str, Table],
+    size: int,
+    rounding: Rounding | None = None,
+) -> Fitted:
+    """Heads for `tables`; `familiar` holds every labelled table of the sensor: its frames are what is not strange.
+
+    With `rounding`, the train split is read without it; lambda, uncertainty and thresholds see it on val.
+    """
     heads: dict[Task, nn.Module] = {}
     validation: dict[Task, list[float]] = {}
     channels: dict[str, list[Tensor]] = {"train": [], "val": []}
@@ -43,28 +62,32 @@ def fit(read: Reader, tables: Mapping[Task, Table], familiar: Mapping[str, Table
         folds = {}
         for split, rows in channels.items():
             part = table.part(split)
-            features = read(load_images(part.images, size), f"{name} {split}")
+            reader = rounding.exact if rounding is not None and split == "train" else read
+            features = reader(load_images(part.images, size), f"{name} {split}")
             rows.append(features.channels_BC)
             folds[split] = features.phi_BF
         if name in by_name:
-            heads[by_name[name]], validation[by_name[name]] = _fit_head(by_name[name], table, folds)
+            noise_F = 0.0 if rounding is None else rounding.noise_F
+            heads[by_name[name]], validation[by_name[name]] = _fit_head(by_name[name], table, folds, noise_F)
     familiarity = fit_familiarity(torch.cat(channels["train"]), torch.cat(channels["val"]))
     slopes = _fit_slopes(read, heads, tables, familiarity, size)
     in_order = {task.output: heads[task] for task in tables}
     return Fitted(Heads(in_order, familiarity.with_growth(slopes)), {task: validation[task] for task in tables})
 
 
-def _fit_head(task: Task, table: Table, phi_NF: Mapping[str, Tensor]) -> tuple[nn.Module, list[float]]:
+def _fit_head(
+    task: Task, table: Table, phi_NF: Mapping[str, Tensor], noise_F: Tensor | float
+) -> tuple[nn.Module, list[float]]:
     """The task's head and its error on val."""
     folds = {split: (phi_NF[split], labels(task, table.part(split))) for split in ("train", "val")}
     if task.message == "contact":
         if set(table.columns["label"]) != {0, 1}:
             raise DataRefused(f"{table.path}: labels of {task.name} must be 0 and 1, both present; label both kinds")
-        head: nn.Module = fit_contact(folds["train"], folds["val"])
+        head: nn.Module = fit_contact(folds["train"], folds["val"], noise_F)
     elif task.kind == "classification":
-        head = fit_classification(folds["train"], folds["val"], len(table.class_names))
+        head = fit_classification(folds["train"], folds["val"], len(table.class_names), noise_F)
     else:
-        head = fit_regression(folds["train"], folds["val"])
+        head = fit_regression(folds["train"], folds["val"], noise_F)
     found = head(folds["val"][0])
     values = found[0] if task.kind == "regression" else found
     return head, errors(task, {task.output: values.numpy()}, table.part("val"))

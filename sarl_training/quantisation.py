@@ -1,43 +1,51 @@
 """Smaller numbers inside a trunk's ONNX graph: INT8 for CPUs, FP16 for GPUs. The heads are joined to it in float32."""
 
-import logging
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
+import torch
 from onnx import compose
+from torch import nn
 
-from sarl_training.onnx_file import INPUT
+from sarl_training.deployed_model import Trunk
 
-INT8_LADDER = (("layer1", "layer2", "layer3"), ("layer1",), ("layer1.0.conv1", "layer1.1.conv1"))
-"""Convolutions in INT8, tried in this order until no axis loses more than `MOST_LOSS`; the others stay float32."""
+INT8_LADDER = (
+    ("layer1", "layer2", "layer3"),
+    ("layer1", "layer2.0.conv1", "layer2.1.conv1", "layer3"),
+    ("layer1", "layer3"),
+    ("layer3",),
+)
+"""Where 3×3 convolutions are in INT8, tried in this order until no axis loses more than `MOST_LOSS`; the rest stays
+float32: the stem, and the 1×1 convolutions between layers, whose rounding nothing averages."""
 MOST_LOSS = 0.05
-CALIBRATION_BATCH = 8
+CALIBRATION_BATCH = 32
 
 
-def quantise_int8(trunk: bytes, layers: Sequence[str], images_NHWC: np.ndarray) -> bytes:
-    """Static QDQ quantisation of these encoder layers, weights per channel, ranges from the images [N, H, W, 3]."""
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+def input_peaks(trunk: Trunk, images_NHWC: np.ndarray) -> dict[str, np.ndarray]:
+    """The largest input of every convolution per channel, over the images, by module name."""
+    peaks: dict[str, np.ndarray] = {}
 
-    with tempfile.TemporaryDirectory() as folder, _quiet():
-        plain, prepared, quantised = (Path(folder) / name for name in ("plain.onnx", "prepared.onnx", "int8.onnx"))
-        plain.write_bytes(trunk)
-        quant_pre_process(plain, prepared, skip_symbolic_shape=True)
-        quantize_static(
-            prepared,
-            quantised,
-            _Calibration(images_NHWC),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            nodes_to_quantize=_nodes_of(onnx.load(prepared), layers),
-        )
-        return quantised.read_bytes()
+    def watch(name: str, convolution: nn.Conv2d) -> torch.utils.hooks.RemovableHandle:
+        def see(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            found_C = inputs[0].amax((0, 2, 3)).numpy()
+            peaks[name] = np.maximum(peaks.get(name, found_C), found_C)
+
+        return convolution.register_forward_pre_hook(see)
+
+    handles = [watch(name, part) for name, part in trunk.named_modules() if isinstance(part, nn.Conv2d)]
+    with torch.inference_mode():
+        for start in range(0, len(images_NHWC), CALIBRATION_BATCH):
+            trunk(torch.from_numpy(np.array(images_NHWC[start : start + CALIBRATION_BATCH])))
+    for handle in handles:
+        handle.remove()
+    return peaks
+
+
+def in_layers(peaks: Mapping[str, np.ndarray], layers: Sequence[str]) -> dict[str, np.ndarray]:
+    """Of these encoder layers only."""
+    prefixes = tuple(f"encoder.{layer}." for layer in layers)
+    return {name: peak_C for name, peak_C in peaks.items() if f"{name}.".startswith(prefixes)}
 
 
 def to_fp16(trunk: bytes) -> bytes:
@@ -62,40 +70,3 @@ def join(trunk: bytes, heads: bytes, links: Sequence[str], output_names: Sequenc
     both.graph.output.extend(outputs[name] for name in output_names)
     both.producer_name = "sarl-train"
     return both
-
-
-def _nodes_of(model: onnx.ModelProto, layers: Sequence[str]) -> list[str]:
-    """Convolutions of these encoder layers, by the names of their weights, and the additions and ReLUs that follow."""
-    prefixes = tuple(f"encoder.{layer}." for layer in layers)
-    made_by_conv, made_by_any, names = set(), set(), []
-    for node in model.graph.node:
-        is_conv = node.op_type == "Conv" and node.input[1].removeprefix("trunk.").startswith(prefixes)
-        is_sum = node.op_type == "Add" and not made_by_conv.isdisjoint(node.input)
-        if is_conv or is_sum or (node.op_type == "Relu" and node.input[0] in made_by_any):
-            names.append(node.name)
-            made_by_any.update(node.output)
-            made_by_conv.update(node.output if is_conv else ())
-    return names
-
-
-class _Calibration:
-    """Feeds images to onnxruntime's calibrator (its `CalibrationDataReader` is this one method)."""
-
-    def __init__(self, images_NHWC: np.ndarray) -> None:
-        starts = range(0, len(images_NHWC) - CALIBRATION_BATCH + 1, CALIBRATION_BATCH)
-        self._batches: Iterator[np.ndarray] = (np.array(images_NHWC[i : i + CALIBRATION_BATCH]) for i in starts)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        batch = next(self._batches, None)
-        return None if batch is None else {INPUT: batch}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The quantiser's advice says nothing to a user."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
