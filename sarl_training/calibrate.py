@@ -1,4 +1,4 @@
-"""`sarl-train calibrate MODEL DATA`: a model file for another unit of its sensor, from labelled contacts on that unit.
+"""`sarl-train calibrate MODEL DATA`: a model file for another unit of its sensor, from contacts with or without labels.
 
 Works on the ONNX file alone: heads, covariances and the sense for unfamiliar frames change, the encoder does not.
 """
@@ -13,70 +13,114 @@ import numpy as np
 import tyro
 
 from sarl_training.atomic_file import write_atomically
-from sarl_training.calibration import uncertainty
-from sarl_training.calibration.card import HeadFacts, card, table
+from sarl_training.calibration import many_units
+from sarl_training.calibration.card import HeadFacts, adapted_card, adapted_table, card, table
 from sarl_training.calibration.coverage import card_ranges, check_ranges
-from sarl_training.calibration.fit import Contacts, calibrate
+from sarl_training.calibration.labelled import label_ranges, refit
+from sarl_training.calibration.many_units import UnitHead
 from sarl_training.calibration.model_file import ModelFile
+from sarl_training.calibration.unlabelled import adapt
 from sarl_training.dataset import Dataset, Table, load_images
-from sarl_training.deployed_model import covariance_name
 from sarl_training.errors import DataRefused, RunFailed, UsageError
 from sarl_training.onnx_file import PARITY, OnnxModel
 from sarl_training.pictures import predicted_against_true
 from sarl_training.run_folder import git_commit, provenance
-from sarl_training.task_answers import calibration, labels
 from sarl_training.task_tables import known_tasks
-from sarl_training.tasks import Task
+from sarl_training.tasks import TASKS, Task
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class CalibrateConfig:
-    """Fit a model file to another unit of its sensor from 10 or more labelled contacts (CPU, minutes).
+    """Fit a model file to another unit of its sensor: 10 or more labelled contacts, or frames alone (CPU, minutes).
 
-    Geometric heads only; class heads stay. Unlabelled frames are not enough: batch-norm statistics are folded into the
-    file's convolutions. All splits of DATA are used: errors are measured on groups left out in turn.
+    Geometric heads only; class heads stay. With labels all splits of DATA are used: errors are measured on groups left
+    out in turn. Without, the heads of MODEL.units.npz take the place of the old ones, moved to this unit's frames.
     """
 
     model: tyro.conf.Positional[Path]
     """ONNX file of `sarl-train export`, float32; stays as it is."""
     data: tyro.conf.Positional[Path]
-    """Dataset folder of the new unit with labels, for example from `sarl-train ingest rosbag`."""
+    """Dataset folder of the new unit with labels, for example from `sarl-train ingest rosbag`; or a folder of frames of
+    contacts, without labels; or, to learn how units differ, `simulate --units 64`."""
     out: Path
-    """ONNX file to write; its card (.md) and pictures (.png) go beside it."""
+    """ONNX file to write; its card (.md) and pictures (.png) go beside it. With a name that ends in .units.npz: heads
+    for any unit, learned from DATA with many simulated units, once per model."""
+    units: Path | None = None
+    """What was learned from many units; MODEL.units.npz beside the model when not given, if there is one."""
 
     def __post_init__(self) -> None:
-        if self.out.suffix != ".onnx":
-            raise UsageError(f"--out {self.out}: must end in .onnx, for example {self.model.stem}_unit2.onnx")
+        if self.out.suffix != ".onnx" and not self.learns_units:
+            raise UsageError(
+                f"--out {self.out}: must end in .onnx, for example {self.model.stem}_unit2.onnx (or in "
+                f"{many_units.SUFFIX}, to learn how units differ)"
+            )
         if self.out.resolve() == self.model.resolve():
             raise UsageError(f"--out {self.out}: is the model itself; choose another name, so that you can go back")
 
+    @property
+    def learns_units(self) -> bool:
+        """Whether DATA holds many units to learn from."""
+        return self.out.name.endswith(many_units.SUFFIX)
+
 
 def run(config: CalibrateConfig) -> None:
-    """Write `config.out` only after it said what the fit says; the input file is not touched."""
-    model = ModelFile(config.model)
-    dataset = Dataset.open(config.data)
+    """Write `config.out` only after it says what the fit says; the input file is not touched."""
+    model, dataset = ModelFile(config.model), Dataset.open(config.data)
+    if config.learns_units:
+        _learn_units(config, model, dataset)
+    elif dataset.flat:
+        _adapt(config, model, dataset)
+    else:
+        _refit(config, model, dataset)
+
+
+def _learn_units(config: CalibrateConfig, model: ModelFile, dataset: Dataset) -> None:
+    heads = {}
+    for task, rows in _tables(model, dataset).items():
+        unit_N = many_units.units_of(dataset, TASKS.get(task.name), rows)
+        seen = model.read(load_images(rows.images, model.image_size), task.output, f"{task.name} features")
+        z_NF = model.head(task.output).standardise(seen["phi"]).astype(np.float32)
+        heads[task.output] = many_units.learn(z_NF, rows.targets(task.columns) * task.si_scale, unit_N)
+        contacts, units = heads[task.output].size
+        errors = zip(heads[task.output].error_D / task.si_scale, task.axes, task.units, strict=True)
+        said = ", ".join(f"{axis} {error:.3g} {unit}" for error, axis, unit in errors)
+        print(f"{task.output}: {contacts} contacts on {units} simulated units; error on units left out: {said}")
+    write_atomically(config.out, many_units.to_bytes(heads, model.trunk_sha256()))
+    print(f"written: {config.out}; keep it beside {config.model.name}")
+
+
+def _adapt(config: CalibrateConfig, model: ModelFile, dataset: Dataset) -> None:
+    """Without labels."""
+    frames = dataset.ssl_pool(str(model.contract["sensor"]))
+    found = adapt(model, frames, _units(config, model))
+    errors = {head.output: head.expected_D.tolist() for head in found.heads}
+    contract = _contract(model.contract, dataset, "adapted without labels", errors)
+    file = model.written(found.numbers, contract)
+    page = adapted_card(config.out.stem, config.model.name, contract, found, provenance()["command"])
+    write_atomically(config.out.with_suffix(".md"), page.encode())
+    write_atomically(config.out, file)
+    print("\n".join(adapted_table(found)))
+    print(f"written: {config.out}; its card is beside it; {config.model} is as it was")
+
+
+def _refit(config: CalibrateConfig, model: ModelFile, dataset: Dataset) -> None:
+    """With labels."""
     tables = _tables(model, dataset)
     warnings = [
         warning
         for task, rows in tables.items()
-        for warning in check_ranges(rows.path, task, _ranges(task, rows), card_ranges(config.model, task))
+        for warning in check_ranges(rows.path, task, label_ranges(task, rows), card_ranges(config.model, task))
     ]
     for warning in warnings:
         logger.warning("%s", warning)
-
-    seen = {task: _read(model, task, rows) for task, rows in tables.items()}
-    numbers = _familiarity(model, seen)
-    aware = OnnxModel(model.written(numbers, model.contract))
-    facts = []
-    for task, rows in tables.items():
-        new, fact = _calibrate_head(model, task, rows, seen[task], aware)
-        numbers |= new
-        facts.append(fact)
-    contract = _contract(model.contract, dataset, facts)
-    file = model.written(numbers, contract)
-    for fact in facts:
+    units = _units(config, model)
+    found = refit(model, tables, units)
+    errors = {fact.task.output: fact.error(fact.held_out_ND).tolist() for fact in found.facts}
+    contract = _contract(model.contract, dataset, "calibrated", errors)
+    file = model.written(found.numbers, contract)
+    for fact in found.facts:
         _check(file, fact, tables[fact.task], model.image_size)
         axes = [f"{axis} ({unit})" for axis, unit in zip(fact.task.axes, fact.task.units, strict=True)]
         shown = {"as it was": fact.before_ND, "calibrated, contacts left out": fact.held_out_ND}
@@ -87,19 +131,26 @@ def run(config: CalibrateConfig) -> None:
             fact.label_ND / fact.task.si_scale,
             {name: values / fact.task.si_scale for name, values in shown.items()},
         )
-    page = card(config.out.stem, config.model.name, contract, facts, warnings, provenance()["command"])
+    page = card(config.out.stem, config.model.name, contract, found.facts, warnings, provenance()["command"])
     write_atomically(config.out.with_suffix(".md"), page.encode())
     write_atomically(config.out, file)
-    print("\n".join(table(facts)))
+    print("\n".join(table(found.facts)))
     print(f"written: {config.out}; its card and pictures are beside it; {config.model} is as it was")
+
+
+def _units(config: CalibrateConfig, model: ModelFile) -> Mapping[str, UnitHead]:
+    """Heads of many units, from the file asked for or the one beside the model; none where there is no such file."""
+    path = config.units or config.model.with_suffix(many_units.SUFFIX)
+    if config.units is None and not path.exists():
+        logger.warning("%s: not there; without it a new unit needs more contacts (sarl-train calibrate --help)", path)
+        return {}
+    return many_units.load(path, model.trunk_sha256())
 
 
 def _tables(model: ModelFile, dataset: Dataset) -> dict[Task, Table]:
     """Labels for the model's geometric heads. DataRefused when there are none for its sensor."""
     if dataset.flat:
-        raise DataRefused(
-            f"{dataset.path}: images without labels; label 10 or more contacts (sarl-train ingest rosbag)"
-        )
+        raise DataRefused(f"{dataset.path}: images without labels; give a dataset of `simulate --units 64`")
     sensor = str(model.contract["sensor"])
     heads = {output["name"]: output for output in model.contract["outputs"] if "axes" in output}
     known, tables = known_tasks(dataset), {}
@@ -122,54 +173,6 @@ def _tables(model: ModelFile, dataset: Dataset) -> dict[Task, Table]:
     return tables
 
 
-def _ranges(task: Task, rows: Table) -> dict[str, tuple[float, float]]:
-    return {name: (float(rows.columns[name].min()), float(rows.columns[name].max())) for name in task.columns}
-
-
-def _read(model: ModelFile, task: Task, rows: Table) -> dict[str, np.ndarray]:
-    return model.read(load_images(rows.images, model.image_size), task.output, f"{task.name} features")
-
-
-def _familiarity(model: ModelFile, seen: Mapping[Task, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The new unit's frames are what is familiar from now on."""
-    channels_NC = np.concatenate([found["channels"] for found in seen.values()])
-    threshold = float(model.contract["unfamiliar_threshold"])
-    mean_C, whitening_CC = uncertainty.recentred(channels_NC, *model.familiarity(), threshold)
-    return {"familiarity.mean_C": mean_C, "familiarity.whitening_CC": whitening_CC}
-
-
-def _calibrate_head(
-    model: ModelFile, task: Task, rows: Table, seen: Mapping[str, np.ndarray], aware: OnnxModel
-) -> tuple[dict[str, np.ndarray], HeadFacts]:
-    """New numbers of one head, and its facts. `aware` is the model with the new sense for what is unfamiliar."""
-    head = model.head(task.output)
-    label_ND = labels(task, rows).double().numpy()
-    before_ND = seen[task.output].astype(np.float64)
-    contacts = Contacts(head.standardise(seen["phi"].astype(np.float64)), before_ND, label_ND, rows.group_id)
-    found = calibrate(contacts, head)
-
-    inflated = aware(load_images(rows.images, model.image_size), label=f"{task.name} covariance")
-    inflation_N = inflated[covariance_name(task.output)][:, 0, 0].astype(np.float64) / head.covariance_DD[0, 0]
-    error_ND, spread_D = found.held_out_ND - label_ND, label_ND.std(0)
-    covariance_DD = uncertainty.covariance(error_ND, inflation_N, spread_D)
-    covariance_NDD = uncertainty.held_out_covariances(error_ND, inflation_N, spread_D, found.fold_N)
-    honest = calibration(task, {task.output: found.held_out_ND, covariance_name(task.output): covariance_NDD}, rows)
-    new = {"weight_FD": found.weight_FD, "bias_D": found.bias_D, "covariance_DD": covariance_DD}
-    facts = HeadFacts(
-        task=task,
-        groups=len(np.unique(rows.group_id)),
-        label_ND=label_ND,
-        before_ND=before_ND,
-        held_out_ND=found.held_out_ND,
-        fitted_ND=contacts.z_NF @ found.weight_FD + found.bias_D,
-        chosen_D=found.chosen_D,
-        uncertainty_before=calibration(task, seen, rows),
-        uncertainty_after=honest,
-        ranges=_ranges(task, rows),
-    )
-    return {f"heads.{task.output}.{name}": value for name, value in new.items()}, facts
-
-
 def _check(file: bytes, fact: HeadFacts, rows: Table, size: int) -> None:
     """The written file answers what the fit answers."""
     found_ND = OnnxModel(file)(load_images(rows.images, size), label=f"{fact.task.name} check")[fact.task.output]
@@ -181,17 +184,18 @@ def _check(file: bytes, fact: HeadFacts, rows: Table, size: int) -> None:
         )
 
 
-def _contract(old: Mapping[str, object], dataset: Dataset, facts: list[HeadFacts]) -> dict[str, object]:
+def _contract(
+    old: Mapping[str, object], dataset: Dataset, how: str, errors: Mapping[str, list[float]]
+) -> dict[str, object]:
     """The old promise with the new errors and origin."""
-    after = {fact.task.output: fact.error(fact.held_out_ND).tolist() for fact in facts}
     outputs = [
-        {**entry, "validation_error": after.get(entry["name"], entry["validation_error"])} for entry in old["outputs"]
+        {**entry, "validation_error": errors.get(entry["name"], entry["validation_error"])} for entry in old["outputs"]
     ]
     origin, name = old["provenance"], str(dataset.info.get("name", dataset.path.name))
-    untouched = len(after) < len(outputs)
+    untouched = len(errors) < len(outputs) or dataset.flat
     changed = {
-        "method": f"{origin['method']}, calibrated",
-        "dataset": f"{origin['dataset']}, calibrated on {name}",
+        "method": f"{origin['method']}, {how}",
+        "dataset": f"{origin['dataset']}, {how} on {name}",
         "data_sha256": dataset.data_hash(),
         "simulated": dataset.simulated or (untouched and origin["simulated"]),
         "commit": git_commit(),

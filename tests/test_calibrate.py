@@ -35,19 +35,23 @@ def unit(count: int, features: int = 60, seed: int = 0) -> tuple[Head, Contacts]
     head = Head(np.full(features, 2.0), np.full(features, 0.5), weight_FD, np.array([1.0, 2.0, 3.0]), np.eye(3))
     z_NF = head.standardise(rng.normal(size=(count, features)) * 3 + 2)
     truth_ND = z_NF @ head.weight_FD + head.bias_D
-    return head, Contacts(z_NF, truth_ND, truth_ND.copy(), np.arange(count).astype(str))
+    return head, Contacts(z_NF, truth_ND[None], truth_ND.copy(), np.arange(count).astype(str))
+
+
+def linear(*heads: Head) -> list[fitting.Linear]:
+    return [(head.weight_FD, head.bias_D) for head in heads]
 
 
 def test_the_correction_is_ridge_regression_centred_on_the_old_weights() -> None:
     head, contacts = unit(30)
     rng = np.random.default_rng(1)
     label_ND = contacts.label_ND + rng.normal(size=(30, 3)) + 5
-    contacts = Contacts(contacts.z_NF, contacts.old_ND, label_ND, contacts.group_N)
+    contacts = Contacts(contacts.z_NF, contacts.start_SND, label_ND, contacts.group_N)
     gram_NN = contacts.z_NF @ contacts.z_NF.T
     for which in (3, 9):
         chosen_D = np.full(3, 1 + which)
-        weight_FD, bias_D = fitting._head(contacts, head, gram_NN, chosen_D)
-        z, residual = contacts.z_NF - contacts.z_NF.mean(0), label_ND - contacts.old_ND
+        weight_FD, bias_D = fitting._head(contacts, linear(head), gram_NN, chosen_D)
+        z, residual = contacts.z_NF - contacts.z_NF.mean(0), label_ND - contacts.start_SND[0]
         penalty = PENALTIES[which] * np.linalg.eigvalsh(z @ z.T).clip(0).mean()
         expected = np.linalg.solve(z.T @ z + penalty * np.eye(60), z.T @ (residual - residual.mean(0)))
         assert np.allclose(weight_FD - head.weight_FD, expected, atol=1e-8)
@@ -59,18 +63,18 @@ def test_the_correction_is_ridge_regression_centred_on_the_old_weights() -> None
 def test_known_gains_offsets_and_couplings_are_found() -> None:
     head, contacts = unit(60)
     mixing_DD, offset_D = np.array([[1.3, 0.2, 0], [-0.2, 0.8, 0], [0, 0, 1.1]]), np.array([0.7, -2.0, 0.1])
-    label_ND = contacts.old_ND @ mixing_DD + offset_D
-    contacts = Contacts(contacts.z_NF, contacts.old_ND, label_ND, contacts.group_N)
-    assert fitting.gains(contacts, np.arange(60)) == pytest.approx(mixing_DD, abs=0.03)
-    found = calibrate(contacts, head)
+    label_ND = contacts.start_SND[0] @ mixing_DD + offset_D
+    contacts = Contacts(contacts.z_NF, contacts.start_SND, label_ND, contacts.group_N)
+    assert fitting.gains(contacts.start_SND[0], label_ND) == pytest.approx(mixing_DD, abs=0.03)
+    found = calibrate(contacts, linear(head))
     error_D = np.abs(found.held_out_ND - label_ND).mean(0)
-    assert np.all(error_D < 0.05 * np.abs(contacts.old_ND - label_ND).mean(0))
+    assert np.all(error_D < 0.05 * np.abs(contacts.start_SND[0] - label_ND).mean(0))
     assert contacts.z_NF @ found.weight_FD + found.bias_D == pytest.approx(label_ND, abs=0.1 * label_ND.std())
 
 
 def test_a_head_that_is_right_is_kept() -> None:
     head, contacts = unit(20)
-    found = calibrate(contacts, head)
+    found = calibrate(contacts, linear(head))
     assert np.array_equal(found.weight_FD, head.weight_FD)
     assert np.array_equal(found.held_out_ND, contacts.label_ND)
 
@@ -80,12 +84,12 @@ def test_what_is_said_of_a_fold_does_not_depend_on_its_labels(groups: int) -> No
     head, contacts = unit(24)
     group_N = np.array([f"g{i % groups}" for i in range(24)])
     label_ND = contacts.label_ND + np.random.default_rng(3).normal(size=(24, 3))
-    plain = calibrate(Contacts(contacts.z_NF, contacts.old_ND, label_ND, group_N), head)
+    plain = calibrate(Contacts(contacts.z_NF, contacts.start_SND, label_ND, group_N), linear(head))
     assert all(len(set(plain.fold_N[group_N == group])) == 1 for group in set(group_N))
     for fold in set(plain.fold_N):
         held_N = plain.fold_N == fold
         spoilt_ND = np.where(held_N[:, None], 1e3 * label_ND[::-1], label_ND)
-        spoilt = calibrate(Contacts(contacts.z_NF, contacts.old_ND, spoilt_ND, group_N), head)
+        spoilt = calibrate(Contacts(contacts.z_NF, contacts.start_SND, spoilt_ND, group_N), linear(head))
         assert np.array_equal(spoilt.held_out_ND[held_N], plain.held_out_ND[held_N])
 
 
@@ -224,7 +228,7 @@ def test_refusals_are_one_line_and_write_nothing(
         assert not list(tmp_path.glob("out*"))
     with pytest.raises(DataRefused, match="4 groups of contacts, at least 5"):
         head, contacts = unit(4)
-        calibrate(contacts, head)
+        calibrate(contacts, linear(head))
 
 
 def test_the_file_runs_on_the_robot_side(files: Path, tmp_path: Path) -> None:

@@ -58,6 +58,15 @@ def test_neighbouring_frames_are_never_in_two_splits(recording, tmp_path, capsys
     assert "unused time between two stretches" in (tmp_path / "out/read.csv").read_text()
 
 
+def test_one_picture_per_touch_loses_none(tmp_path):
+    stamps = bags.times(50, 0.8)
+    bags.write_bag(tmp_path / "bag", bags.camera(stamps) + bags.poses(stamps))
+    assert ingest(tmp_path / "bag", "--out", tmp_path / "out", *POSE_WORDS) == 0
+    table = Dataset.open(tmp_path / "out").table("pose", "vitactip")
+    assert len(table) == len(stamps) == 40
+    assert len(set(table.group_id)) > 35
+
+
 def test_every_kind_of_label_at_once(tmp_path):
     stamps = bags.times(10, 20)
     messages = bags.camera(stamps, make=bags.compressed) + bags.poses(stamps)

@@ -13,6 +13,7 @@ from sarl_training.errors import DataRefused, UsageError
 Clock = Literal["auto", "header", "receive"]
 CLOCKS_APART_S = 0.5  # delays of cameras and networks stay below, clocks that nobody set do not
 GAP_PERIODS = 5  # a pause longer than so many frame periods is a gap
+APART_S = 0.5  # frames further apart show different touches
 
 
 @dataclass(frozen=True)
@@ -89,15 +90,17 @@ class Stretches:
 def cut(image_ns_N: np.ndarray, length_s: float | None) -> Stretches:
     """Cut at gaps and every `length_s` (a twentieth of the recording, 0.5 to 5 s, when None).
 
-    A tenth of the length between two stretches goes unused, so that neighbouring frames are never in two groups.
+    A tenth of the length between two stretches goes unused, so that neighbouring frames are never in two groups. Frames
+    that are `APART_S` apart are no neighbours: one picture per touch gives one group per touch, and none goes unused.
     """
     order = np.argsort(image_ns_N, kind="stable")
     times_s = (image_ns_N[order] - image_ns_N[order[0]]) / 1e9
     steps_s = np.diff(times_s, prepend=0.0)
     period_s = float(np.median(steps_s[1:])) if len(steps_s) > 1 else 0.0
     new_N = steps_s > GAP_PERIODS * max(period_s, 1e-3)
-    length_s = length_s or float(np.clip(times_s[-1] / 20, 0.5, 5.0))
-    guard_s = max(length_s / 10, 1.5 * period_s)
+    sparse = period_s >= APART_S
+    length_s = length_s or (period_s if sparse else float(np.clip(times_s[-1] / 20, 0.5, 5.0)))
+    guard_s = 0.0 if sparse else max(length_s / 10, 1.5 * period_s)
     run_N = np.cumsum(new_N)
     start_s = times_s[np.searchsorted(run_N, run_N)]
     along_s = times_s - start_s

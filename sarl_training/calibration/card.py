@@ -7,6 +7,7 @@ import numpy as np
 
 from sarl_training.calibration.coverage import range_line
 from sarl_training.calibration.fit import candidate_name
+from sarl_training.calibration.unlabelled import SPREAD, Adapted
 from sarl_training.task_answers import Calibration
 from sarl_training.tasks import Task
 
@@ -84,8 +85,9 @@ def card(
     return f"""# {name}
 
 `{source}` calibrated to another unit of `{contract["sensor"]}` on {origin["created"]} by `{command}`.
-Data `{origin["data_sha256"][:12]}`, code `{origin["commit"][:12]}`. The encoder is the old one; heads are shrunk
-towards the old heads in closed form, how far chosen by cross-validation over groups. The sense for unfamiliar frames
+Data `{origin["data_sha256"][:12]}`, code `{origin["commit"][:12]}`. The encoder is the old one; heads are corrected
+in closed form from the old heads or from heads learned on many simulated units ("how"), how far chosen by
+cross-validation over groups. The sense for unfamiliar frames
 is centred on this unit's frames.
 
 ## Error{simulated}
@@ -95,6 +97,54 @@ Mean absolute error. After: each contact judged by a fit, choice of candidates i
 {lines(table(facts))}
 
 {lines(ranges)}
+
+## Not good for
+
+{lines(limits)}
+"""
+
+
+def adapted_table(adapted: Adapted) -> list[str]:
+    """Where the answers lay before and after, and the error to expect; SI units."""
+    low, high = (f"{share:.0%}" for share in SPREAD)
+    lines = [
+        f"| head | axis | answers before, {low} to {high} | after | error on simulated units left out | unit |",
+        "|---|---|---|---|---|---|",
+    ]
+    for head in adapted.heads:
+        rows = zip(head.axes, head.units, head.before_D2, head.after_D2, head.expected_D, strict=True)
+        for axis, unit, before, after, expected in rows:
+            spans = " | ".join(f"{span[0]:.3g} to {span[1]:.3g}" for span in (before, after))
+            lines.append(f"| {head.output} | {axis} | {spans} | {expected:.2g} | {unit} |")
+    return lines
+
+
+def adapted_card(name: str, source: str, contract: Mapping[str, object], adapted: Adapted, command: str) -> str:
+    """The page of a model that was moved to another unit without labels, Markdown."""
+    origin, changed = contract["provenance"], [head.output for head in adapted.heads]
+    kept = [entry["name"] for entry in contract["outputs"] if entry["name"] not in changed]
+    learned = [
+        f"- {head.output}: learned from {head.learned_from[0]} contacts on {head.learned_from[1]} simulated units."
+        for head in adapted.heads
+    ]
+    limits = [
+        *(f"- {head}: is the old unit's, and its error on this unit is not known." for head in kept),
+        "- A robot that needs a known error: nothing here was measured on this unit. Label 10 contacts and calibrate.",
+        "- A unit unlike the simulated ones, or frames of something else than contacts of the heads' kind.",
+    ]
+    lines = "\n".join
+    return f"""# {name}
+
+`{source}` adapted to another unit of `{contract["sensor"]}` from {adapted.frames} frames without labels on
+{origin["created"]} by `{command}`. Data `{origin["data_sha256"][:12]}`, code `{origin["commit"][:12]}`. The encoder is
+the old one; {", ".join(changed)}: in place of the old head one learned on many simulated units, moved to these frames.
+The sense for unfamiliar frames is centred on them.
+
+{lines(learned)}
+
+## Answers
+
+{lines(adapted_table(adapted))}
 
 ## Not good for
 

@@ -1,21 +1,21 @@
 """A linear head moved to another unit in closed form: shrunk towards the old head, how far decided by cross-validation.
 
-Shapes: N contacts, F features, D axes, K candidates, L penalties. Everything float64.
+Corrections start from the old head and, where it is known, from the head learned on many units.
+Shapes: N contacts, F features, D axes, S starting heads, K candidates, L penalties. Everything float64.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from tqdm import tqdm
 
-from sarl_training.calibration.model_file import Head
 from sarl_training.errors import DataRefused
 
 KEEP = 0  # candidate 0: the old head as it is
 PENALTIES = (np.inf, *(10.0 ** (k / 2) for k in range(6, -9, -1)))  # times the mean eigenvalue; inf: an offset only
-PRIORS = ("old head", "old head with gains")
-GAIN_SHRINKAGE = 0.01  # pull of gains and couplings to identity, in units of the axes' variance
+PRIORS = ("old head", "old head with gains", "many-unit head", "many-unit head with gains")  # two per start
+GAIN_CONTACTS = 1.0  # the pull of gains and couplings to identity counts as so many contacts
 MOST_FOLDS = 5
 LEAST_GROUPS = 5
 LEAVE_ONE_OUT_BELOW = 10  # groups
@@ -27,10 +27,14 @@ class Contacts:
 
     z_NF: np.ndarray
     """Standardised readout."""
-    old_ND: np.ndarray
-    """The old head's answers."""
+    start_SND: np.ndarray
+    """Answers of the heads to start from: the old one, then perhaps the many-unit one."""
     label_ND: np.ndarray
     group_N: np.ndarray
+
+
+Linear = tuple[np.ndarray, np.ndarray]
+"""Weights [F, D] and bias [D] of a head on standardised features."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,11 @@ def folds(group_N: np.ndarray) -> np.ndarray:
     return (np.random.default_rng(0).permutation(len(names)) % count)[index_N]
 
 
-def calibrate(contacts: Contacts, head: Head) -> Calibrated:
-    """Choose per axis by cross-validation over groups and fit on all; `held_out_ND` repeats both without each fold."""
+def calibrate(contacts: Contacts, starts: Sequence[Linear]) -> Calibrated:
+    """Choose per axis by cross-validation over groups and fit on all; `held_out_ND` repeats both without each fold.
+
+    `starts` are the heads that gave `contacts.start_SND`.
+    """
     groups = len(np.unique(contacts.group_N))
     if groups < LEAST_GROUPS:
         raise DataRefused(
@@ -77,13 +84,13 @@ def calibrate(contacts: Contacts, head: Head) -> Calibrated:
         found_KND = _predict(contacts, gram_NN, np.flatnonzero(~held_N), np.flatnonzero(held_N))
         held_out_ND[held_N] = _picked(found_KND, chosen_D)
     chosen_D = _choose(contacts, gram_NN, np.arange(len(fold_N)))
-    return Calibrated(*_head(contacts, head, gram_NN, chosen_D), held_out_ND, fold_N, chosen_D)
+    return Calibrated(*_head(contacts, starts, gram_NN, chosen_D), held_out_ND, fold_N, chosen_D)
 
 
 def _choose(contacts: Contacts, gram_NN: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Candidate of least mean absolute error per axis, on groups of `rows` left out in turn."""
     fold_R = folds(contacts.group_N[rows])
-    error_KD = np.zeros((1 + len(PRIORS) * len(PENALTIES), contacts.label_ND.shape[1]))
+    error_KD = np.zeros((1 + len(_priors(contacts)) * len(PENALTIES), contacts.label_ND.shape[1]))
     for held_R in _held(fold_R):
         found_KHD = _predict(contacts, gram_NN, rows[~held_R], rows[held_R])
         error_KD += np.abs(found_KHD - contacts.label_ND[rows[held_R]]).sum(1)
@@ -92,11 +99,11 @@ def _choose(contacts: Contacts, gram_NN: np.ndarray, rows: np.ndarray) -> np.nda
 
 def _predict(contacts: Contacts, gram_NN: np.ndarray, train: np.ndarray, held: np.ndarray) -> np.ndarray:
     """What every candidate, fitted on `train`, says of `held`: [K, H, D]."""
-    found = [contacts.old_ND[held][None]]
+    found = [contacts.start_SND[0, held][None]]
     gram_TT = gram_NN[np.ix_(train, train)]
     cross_HT = gram_NN[np.ix_(held, train)] - gram_TT.mean(0)
     spectrum = _spectrum(gram_TT)
-    for prior in PRIORS:
+    for prior in _priors(contacts):
         base_ND = _base(contacts, train, prior)
         dual_LTD, offset_D = _dual(spectrum, (contacts.label_ND - base_ND)[train])
         found.append(base_ND[held] + offset_D + cross_HT @ dual_LTD)
@@ -120,27 +127,33 @@ def _dual(spectrum: tuple[np.ndarray, np.ndarray], residual_TD: np.ndarray) -> t
     return vectors_TT @ np.stack(shrunk), offset_D
 
 
-def _base(contacts: Contacts, train: np.ndarray, prior: str) -> np.ndarray:
+def _priors(contacts: Contacts) -> range:
+    """Numbers of the `PRIORS` that these contacts know: each start plain and with gains."""
+    return range(2 * len(contacts.start_SND))
+
+
+def _base(contacts: Contacts, train: np.ndarray, prior: int) -> np.ndarray:
     """[N, D] where the correction starts from."""
-    return contacts.old_ND if prior == PRIORS[0] else contacts.old_ND @ gains(contacts, train)
+    start_ND = contacts.start_SND[prior // 2]
+    return start_ND @ gains(start_ND[train], contacts.label_ND[train]) if prior % 2 else start_ND
 
 
-def gains(contacts: Contacts, train: np.ndarray) -> np.ndarray:
-    """[D, D] gains and couplings of the old answers, ridge towards identity; the offset is fitted beside it."""
-    old_TD, label_TD = contacts.old_ND[train], contacts.label_ND[train]
-    old_TD, label_TD = old_TD - old_TD.mean(0), label_TD - label_TD.mean(0)
-    identity = np.eye(old_TD.shape[1])
-    pull = np.diag(GAIN_SHRINKAGE * (old_TD**2).sum(0) + np.finfo(float).tiny)
-    return identity + np.linalg.lstsq(old_TD.T @ old_TD + pull, old_TD.T @ (label_TD - old_TD), rcond=None)[0]
+def gains(start_TD: np.ndarray, label_TD: np.ndarray) -> np.ndarray:
+    """[D, D] gains and couplings of a start's answers, ridge towards identity; the offset is fitted beside it."""
+    start_TD, label_TD = start_TD - start_TD.mean(0), label_TD - label_TD.mean(0)
+    identity = np.eye(start_TD.shape[1])
+    pull = np.diag(GAIN_CONTACTS * (start_TD**2).mean(0) + np.finfo(float).tiny)
+    return identity + np.linalg.lstsq(start_TD.T @ start_TD + pull, start_TD.T @ (label_TD - start_TD), rcond=None)[0]
 
 
-def _head(contacts: Contacts, head: Head, gram_NN: np.ndarray, chosen_D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _head(contacts: Contacts, starts: Sequence[Linear], gram_NN: np.ndarray, chosen_D: np.ndarray) -> Linear:
     """Weights and bias of the chosen candidates, fitted on all contacts."""
-    weight_FD, bias_D = head.weight_FD.copy(), head.bias_D.copy()
+    weight_FD, bias_D = starts[0][0].copy(), starts[0][1].copy()
     everything, spectrum = np.arange(len(gram_NN)), _spectrum(gram_NN)
-    for prior in range(len(PRIORS)):
-        base_ND = _base(contacts, everything, PRIORS[prior])
-        mixing_DD = np.eye(len(bias_D)) if prior == 0 else gains(contacts, everything)
+    for prior in _priors(contacts):
+        start_ND, (start_FD, start_D) = contacts.start_SND[prior // 2], starts[prior // 2]
+        base_ND = _base(contacts, everything, prior)
+        mixing_DD = gains(start_ND, contacts.label_ND) if prior % 2 else np.eye(len(bias_D))
         dual_LND, offset_D = _dual(spectrum, contacts.label_ND - base_ND)
         for axis, candidate in enumerate(chosen_D):
             which, penalty = divmod(int(candidate) - 1, len(PENALTIES))
@@ -148,8 +161,8 @@ def _head(contacts: Contacts, head: Head, gram_NN: np.ndarray, chosen_D: np.ndar
                 continue
             dual_N = dual_LND[penalty][:, axis]
             change_F = contacts.z_NF.T @ (dual_N - dual_N.mean())
-            weight_FD[:, axis] = head.weight_FD @ mixing_DD[:, axis] + change_F
-            bias_D[axis] = head.bias_D @ mixing_DD[:, axis] + offset_D[axis] - contacts.z_NF.mean(0) @ change_F
+            weight_FD[:, axis] = start_FD @ mixing_DD[:, axis] + change_F
+            bias_D[axis] = start_D @ mixing_DD[:, axis] + offset_D[axis] - contacts.z_NF.mean(0) @ change_F
     return weight_FD, bias_D
 
 

@@ -3,6 +3,7 @@
 Shapes: N images, F readout features, C channel statistics, D axes.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
+from sarl_training.calibration.uncertainty import recentred
 from sarl_training.contract import METADATA_KEY, check_contract
 from sarl_training.errors import DataRefused
 from sarl_training.onnx_file import OnnxModel, finish
@@ -58,14 +60,24 @@ class ModelFile:
     def image_size(self) -> int:
         return int(self.contract["image"]["height"])
 
+    def trunk_sha256(self) -> str:
+        """Hash of what makes the standardised readout: the encoder's numbers, and each head's mean and scale."""
+        found = hashlib.sha256()
+        for value in sorted(self._proto.graph.initializer, key=lambda value: value.name):
+            if ".encoder." in value.name or value.name.endswith((".mean_F", ".inverse_scale_F")):
+                found.update(value.name.encode() + numpy_helper.to_array(value).tobytes())
+        return found.hexdigest()
+
     def head(self, name: str) -> Head:
         """The head of a geometric output."""
         fields = ("mean_F", "inverse_scale_F", "weight_FD", "bias_D", "covariance_DD")
         return Head(*(self._values(f"heads.{name}.{field}").astype(np.float64) for field in fields))
 
-    def familiarity(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean [C] and whitening [C, C] of the sense for unfamiliar frames."""
-        return self._values("familiarity.mean_C"), self._values("familiarity.whitening_CC")
+    def recentred(self, channels_NC: np.ndarray) -> dict[str, np.ndarray]:
+        """Numbers of the sense for unfamiliar frames by which these frames of the new unit are what is familiar."""
+        old = self._values("familiarity.mean_C"), self._values("familiarity.whitening_CC")
+        mean_C, whitening_CC = recentred(channels_NC, *old, float(self.contract["unfamiliar_threshold"]))
+        return {"familiarity.mean_C": mean_C, "familiarity.whitening_CC": whitening_CC}
 
     def read(self, images_NHWC: np.ndarray, name: str, label: str) -> dict[str, np.ndarray]:
         """All outputs, and `phi` [N, F] (what head `name` sees) and `channels` [N, C] from inside the graph."""

@@ -4,30 +4,56 @@ Shapes: N contacts, D axes, C channel statistics.
 """
 
 import numpy as np
+from scipy import stats
 
 from sarl_training.deployment_heads import LEAST_RELATIVE_STD
 from sarl_training.familiarity import FALSE_ALARMS
 
+KNOWN_CONTACTS = 10  # contacts that the covariance known from many units counts as
+ELLIPSOID = 0.9  # widened so that the ellipsoid of this content is right for few contacts
 
-def covariance(error_ND: np.ndarray, inflation_N: np.ndarray, spread_D: np.ndarray) -> np.ndarray:
-    """[D, D] such that `e' (covariance inflation)^-1 e` is D on average; widened by (D + 1) / N for few contacts."""
+
+def covariance(
+    error_ND: np.ndarray, inflation_N: np.ndarray, spread_D: np.ndarray, known_DD: np.ndarray | None = None
+) -> np.ndarray:
+    """[D, D] of `error / sqrt(inflation)`, drawn to `known_DD` where there are few contacts, with Student tails.
+
+    A covariance from N errors puts too few of the next ones inside its ellipsoid: it is widened by the ratio of
+    Hotelling's quantile to the chi-square's. Without `known_DD`, too few contacts give no correlations.
+    """
     count, axes = error_ND.shape
+    scaled_ND = error_ND / np.sqrt(inflation_N)[:, None]
+    moment_DD = scaled_ND.T @ scaled_ND
+    if known_DD is None:
+        shape_DD = moment_DD / count
+        if count <= 2 * axes:  # too few to say how errors go together
+            shape_DD = np.diag(np.diag(shape_DD))
+    else:
+        count += KNOWN_CONTACTS
+        shape_DD = (moment_DD + KNOWN_CONTACTS * known_DD) / count
     floor_DD = np.diag((LEAST_RELATIVE_STD * spread_D) ** 2)
-    shape_DD = (error_ND.T @ error_ND) / count + floor_DD
-    if count <= 2 * axes:  # too few to say how errors go together
-        shape_DD = np.diag(np.diag(shape_DD))
-    nees_N = (error_ND * np.linalg.solve(shape_DD, error_ND.T).T).sum(1) / inflation_N
-    return shape_DD * max(nees_N.mean() / axes, 1 / inflation_N.mean()) * (1 + (axes + 1) / count)
+    return (shape_DD + floor_DD) * few_contacts(count, axes)
+
+
+def few_contacts(count: int, axes: int) -> float:
+    """What a covariance of `count` errors is multiplied by for an honest `ELLIPSOID`; 1 for many."""
+    freedom = max(count - axes, 1)
+    hotelling = axes * (count + 1) * (count - 1) / (count * freedom) * stats.f.ppf(ELLIPSOID, axes, freedom)
+    return float(hotelling / stats.chi2.ppf(ELLIPSOID, axes))
 
 
 def held_out_covariances(
-    error_ND: np.ndarray, inflation_N: np.ndarray, spread_D: np.ndarray, fold_N: np.ndarray
+    error_ND: np.ndarray,
+    inflation_N: np.ndarray,
+    spread_D: np.ndarray,
+    fold_N: np.ndarray,
+    known_DD: np.ndarray | None = None,
 ) -> np.ndarray:
     """[N, D, D]: what each contact's covariance would be, fitted on the errors of the other folds."""
     found = np.empty((*error_ND.shape, error_ND.shape[1]))
     for fold in np.unique(fold_N):
         held_N = fold_N == fold
-        shape_DD = covariance(error_ND[~held_N], inflation_N[~held_N], spread_D)
+        shape_DD = covariance(error_ND[~held_N], inflation_N[~held_N], spread_D, known_DD)
         found[held_N] = shape_DD * inflation_N[held_N][:, None, None]
     return found
 

@@ -1,0 +1,81 @@
+"""Heads for another unit from frames without labels: those of many units, aligned on this unit's frames.
+
+Shapes: N frames, D axes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sarl_training.calibration.many_units import UnitHead
+from sarl_training.calibration.model_file import ModelFile
+from sarl_training.dataset import load_images
+from sarl_training.errors import DataRefused
+
+LEAST_FRAMES = 30
+SPREAD = (0.05, 0.95)
+
+
+@dataclass(frozen=True)
+class AdaptedHead:
+    """One head that changed without labels; SI units."""
+
+    output: str
+    axes: Sequence[str]
+    units: Sequence[str]
+    before_D2: np.ndarray
+    """5 % and 95 % of the answers of the file as it was."""
+    after_D2: np.ndarray
+    expected_D: np.ndarray
+    """Mean absolute error on simulated units left out, of each only unlabelled contacts known."""
+    learned_from: tuple[int, int]
+    """Contacts and units."""
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What changes in the model file."""
+
+    numbers: Mapping[str, np.ndarray]
+    heads: list[AdaptedHead]
+    frames: int
+
+
+def adapt(model: ModelFile, frames: Sequence[Path], units: Mapping[str, UnitHead]) -> Adapted:
+    """Align the heads of many `units` on the frames; DataRefused for too few frames or without such heads."""
+    if len(frames) < LEAST_FRAMES:
+        raise DataRefused(
+            f"{len(frames)} frames without labels: at least {LEAST_FRAMES} of contacts all over the range are needed; "
+            "record more, or label 10 contacts"
+        )
+    if not units:
+        raise DataRefused(
+            f"{model.path}: frames without labels need the file {model.path.stem}.units.npz beside it (how units "
+            "differ); learn it (sarl-train calibrate --help), or label 10 or more contacts"
+        )
+    images = load_images(frames, model.image_size)
+    numbers: dict[str, np.ndarray] = {}
+    heads = []
+    entries = {entry["name"]: entry for entry in model.contract["outputs"]}
+    for output, unit_head in units.items():
+        head, seen = model.head(output), model.read(images, output, f"{output} features")
+        z_NF = head.standardise(seen["phi"].astype(np.float64))
+        weight_FD, bias_D = unit_head.aligned(z_NF)
+        answers_ND = z_NF @ weight_FD + bias_D
+        inside = {"weight_FD": weight_FD, "bias_D": bias_D, "covariance_DD": unit_head.covariance_DD}
+        numbers |= {f"heads.{output}.{name}": value for name, value in inside.items()}
+        numbers |= model.recentred(seen["channels"])
+        heads.append(
+            AdaptedHead(
+                output=output,
+                axes=entries[output]["axes"],
+                units=entries[output]["unit"],
+                before_D2=np.quantile(seen[output], SPREAD, axis=0).T,
+                after_D2=np.quantile(answers_ND, SPREAD, axis=0).T,
+                expected_D=unit_head.error_D,
+                learned_from=(int(unit_head.size[0]), int(unit_head.size[1])),
+            )
+        )
+    return Adapted(numbers, heads, len(frames))
