@@ -43,6 +43,7 @@ THREADS = 2
 PATIENCE_S = 60.0
 LINGER_S = 1.0
 WARM_UP, WARM_UP_S = "640x480@10", 1.0
+RETURN, RETURN_S = "640x480@60", 4.0
 
 
 @dataclass
@@ -57,11 +58,23 @@ class Subject:
 
 @dataclass
 class Heard:
-    """Answers of one window: when each was heard (s, from the first) and how old it was (ms)."""
+    """Frames of one window, and its answers: whose frame each is and when it was heard, by the ROS clock."""
 
-    at_s: list[float] = field(default_factory=list)
-    age_ms: list[float] = field(default_factory=list)
+    sent: int = 0
+    first_sent_ns: int = 0
+    stamps_ns: list[int] = field(default_factory=list)
+    heard_ns: list[int] = field(default_factory=list)
     diagnostics: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def age_ms(self) -> np.ndarray:
+        """Of each answer, from its frame's stamp until it was heard."""
+        return 1e-6 * (np.array(self.heard_ns, np.int64) - np.array(self.stamps_ns, np.int64))
+
+    @property
+    def at_s(self) -> np.ndarray:
+        """When each answer was heard, from the first."""
+        return 1e-9 * (np.array(self.heard_ns, np.int64) - min(self.heard_ns, default=0))
 
 
 def subjects(models: list[Path]) -> list[Subject]:
@@ -89,14 +102,13 @@ def bare_ms(estimator: TactileEstimator) -> float:
     return 1e3 * float(np.median([estimator.estimate(image).inference_s for _ in range(BARE_RUNS)]))
 
 
-def window(executor: SingleThreadedExecutor, node: Any, camera: list[str], log: Path) -> tuple[int, Heard]:
-    """Frames sent, and what was heard, while a camera runs."""
+def window(executor: SingleThreadedExecutor, node: Any, camera: list[str], log: Path) -> Heard:
+    """What was sent and heard while a camera runs."""
     heard = Heard()
 
     def hear(message: ContactStamped) -> None:
-        age = node.get_clock().now() - Time.from_msg(message.header.stamp)
-        heard.at_s.append(time.monotonic())
-        heard.age_ms.append(age.nanoseconds * 1e-6)
+        heard.heard_ns.append(node.get_clock().now().nanoseconds)
+        heard.stamps_ns.append(Time.from_msg(message.header.stamp).nanoseconds)
 
     def diagnose(message: DiagnosticArray) -> None:
         for status in message.status:
@@ -115,21 +127,36 @@ def window(executor: SingleThreadedExecutor, node: Any, camera: list[str], log: 
         end_s = time.monotonic() + LINGER_S
         while time.monotonic() < end_s:
             executor.spin_once(timeout_sec=0.05)
-    sent = int(log.read_text(encoding="utf-8").split()[-1])
+    heard.first_sent_ns, heard.sent = map(int, log.read_text(encoding="utf-8").split()[-2:])
     for listener in listeners:
         node.destroy_subscription(listener)
-    return sent, heard
+    return heard
 
 
-def result(subject: Subject, case: str, sent: int, heard: Heard) -> dict[str, Any]:
+def return_ms(executor: SingleThreadedExecutor, node: Any, out: Path) -> float | None:
+    """From the first frame of a camera that comes back after kill -9 to the first answer heard; None without one."""
+    log = out / "node_camera.log"
+    with running([*_camera(WARM_UP, PATIENCE_S), "--at-once"], dict(os.environ), log) as process:
+        end_s = time.monotonic() + LINGER_S
+        while time.monotonic() < end_s:
+            executor.spin_once(timeout_sec=0.05)
+        process.kill()
+    time.sleep(LINGER_S)
+    heard = window(executor, node, [*_camera(RETURN, RETURN_S), "--at-once"], log)
+    times = zip(heard.stamps_ns, heard.heard_ns, strict=True)
+    answers_ns = [heard_ns for stamp_ns, heard_ns in times if stamp_ns >= heard.first_sent_ns]
+    return round(1e-6 * (answers_ns[0] - heard.first_sent_ns), 1) if answers_ns else None
+
+
+def result(subject: Subject, case: str, heard: Heard) -> dict[str, Any]:
     """One row of node.json."""
-    p50, p99 = np.percentile(heard.age_ms, (50, 99)).round(2).tolist() if heard.age_ms else (None, None)
+    p50, p99 = np.percentile(heard.age_ms, (50, 99)).round(2).tolist() if heard.heard_ns else (None, None)
     row: dict[str, Any] = {
         "subject": subject.name,
         "case": case,
-        "sent": sent,
-        "answered": len(heard.age_ms),
-        "answered_share": round(len(heard.age_ms) / sent, 4),
+        "sent": heard.sent,
+        "answered": len(heard.heard_ns),
+        "answered_share": round(len(heard.heard_ns) / heard.sent, 4),
         "age_ms_p50": p50,
         "age_ms_p99": p99,
     }
@@ -150,18 +177,26 @@ def run(out: Path, seconds: float, cases: list[str], models: list[Path]) -> None
     node = rclpy.create_node("bench_listener")
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    rows, traces = [], {}
+    rows, traces, returns = [], {}, {}
     for subject in answering:
         with running(subject.command, dict(os.environ), out / "node_subject.log", patience_s=PATIENCE_S):
             window(executor, node, _camera(WARM_UP, WARM_UP_S), out / "node_camera.log")
             for case in cases:
-                sent, heard = window(executor, node, _camera(case, seconds), out / "node_camera.log")
-                rows.append(result(subject, case, sent, heard))
+                heard = window(executor, node, _camera(case, seconds), out / "node_camera.log")
+                rows.append(result(subject, case, heard))
                 traces[subject.name, case] = heard
                 print(json.dumps(rows[-1]), flush=True)
+            returns[subject.name] = return_ms(executor, node, out)
+            print(f"{subject.name}: {returns[subject.name]} ms from the first frame of a camera killed and back")
         time.sleep(LINGER_S)  # let its publishers be forgotten
     ratios = _ratios(rows)
-    record = {"rows": rows, "peer_over_node": ratios, "seconds": seconds, "threads": THREADS}
+    record = {
+        "rows": rows,
+        "peer_over_node": ratios,
+        "camera_return_ms": returns,
+        "seconds": seconds,
+        "threads": THREADS,
+    }
     record |= {"machine": f"{os.cpu_count()} cores, {platform.machine()}", **provenance()}
     (out / "node.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     _draw(traces, out / "node.png")
@@ -196,8 +231,8 @@ def _draw(traces: dict[tuple[str, str], Heard], path: Path) -> None:
     figure, panels = plt.subplots(rows, columns, figsize=(5 * columns, 3.2 * rows), squeeze=False, sharey=True)
     for panel, case in zip(panels.flat, cases, strict=False):
         for (name, of_case), heard in traces.items():
-            if of_case == case and heard.at_s:
-                panel.plot(np.array(heard.at_s) - heard.at_s[0], heard.age_ms, linewidth=0.8, label=name)
+            if of_case == case and heard.heard_ns:
+                panel.plot(heard.at_s, heard.age_ms, linewidth=0.8, label=name)
         panel.set(title=f"{case} Hz", xlabel="time (s)", ylabel="age of the answer (ms)", yscale="log")
         panel.grid(alpha=0.3)
     panels.flat[0].legend(fontsize=8)

@@ -1,6 +1,8 @@
-"""A camera for the bench: best-effort rgb8 frames at a rate for some seconds; prints how many it sent.
+"""A camera for the bench: best-effort rgb8 frames at a rate for some seconds; prints the first stamp (ns) and how many.
 
-python bench_camera.py WIDTH HEIGHT RATE SECONDS
+python bench_camera.py WIDTH HEIGHT RATE SECONDS [--at-once]
+
+With --at-once it does not wait for a subscriber, as no camera does.
 """
 
 import array
@@ -13,7 +15,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 
-def main(width: int, height: int, rate: float, seconds: float) -> None:
+def main(width: int, height: int, rate: float, seconds: float, *, at_once: bool) -> None:
     rclpy.init()
     node = rclpy.create_node("bench_camera")
     publisher = node.create_publisher(
@@ -22,9 +24,11 @@ def main(width: int, height: int, rate: float, seconds: float) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     message = Image(height=height, width=width, encoding="rgb8", step=3 * width)
     message.data = array.array("B", pixels.tobytes())
-    while publisher.get_subscription_count() == 0:
-        time.sleep(0.05)
-    time.sleep(0.5)  # matched here is not yet matched there
+    if not at_once:
+        while publisher.get_subscription_count() == 0:
+            time.sleep(0.05)
+        time.sleep(0.5)  # matched here is not yet matched there
+    first_ns = node.get_clock().now().nanoseconds
     start_s = next_s = time.monotonic()
     sent = 0
     while time.monotonic() < start_s + seconds:
@@ -33,8 +37,8 @@ def main(width: int, height: int, rate: float, seconds: float) -> None:
         sent += 1
         next_s += 1 / rate
         time.sleep(max(0.0, next_s - time.monotonic()))
-    print(sent, flush=True)
+    print(first_ns, sent, flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4]))
+    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4]), at_once="--at-once" in sys.argv)
