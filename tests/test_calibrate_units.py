@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import robot_side
 from test_calibrate import files, linear, other_unit, unit  # noqa: F401 - `files` is a fixture
 from tiny_dataset import write_dataset
 
@@ -136,6 +137,12 @@ def test_files_of_units_that_do_not_fit_are_refused(
         assert main(given) == ExitStatus.REFUSED
         assert said in capsys.readouterr().err.strip().splitlines()[-1]
         assert not list(tmp_path.glob("out*"))
+
+
+def test_the_shipped_models_units_are_its_own() -> None:
+    model = robot_side.ROOT / "models" / "vitactip_sim.onnx"
+    heads = many_units.load(model.with_suffix(many_units.SUFFIX), ModelFile(model).trunk_sha256())
+    assert heads["edge_pose"].size.tolist() == [5000, 64]
 
 
 def test_learning_from_data_of_one_unit_is_refused(

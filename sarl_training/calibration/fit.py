@@ -16,6 +16,10 @@ KEEP = 0  # candidate 0: the old head as it is
 PENALTIES = (np.inf, *(10.0 ** (k / 2) for k in range(6, -9, -1)))  # times the mean eigenvalue; inf: an offset only
 PRIORS = ("old head", "old head with gains", "many-unit head", "many-unit head with gains")  # two per start
 GAIN_CONTACTS = 1.0  # the pull of gains and couplings to identity counts as so many contacts
+# Where many units are known, few contacts choose at random between candidates that differ little: errors are judged
+# worse by these shares over sqrt(contacts), of old heads and of each decade of penalty away from 1.
+OLD_HANDICAP, DECADE_HANDICAP = 2.0, 0.3
+OFFSET_ONLY_DECADES = 1.5
 MOST_FOLDS = 5
 LEAST_GROUPS = 5
 LEAVE_ONE_OUT_BELOW = 10  # groups
@@ -94,7 +98,17 @@ def _choose(contacts: Contacts, gram_NN: np.ndarray, rows: np.ndarray) -> np.nda
     for held_R in _held(fold_R):
         found_KHD = _predict(contacts, gram_NN, rows[~held_R], rows[held_R])
         error_KD += np.abs(found_KHD - contacts.label_ND[rows[held_R]]).sum(1)
-    return error_KD.argmin(0)
+    return (error_KD * _handicap(len(contacts.start_SND), len(rows))[:, None]).argmin(0)
+
+
+def _handicap(starts: int, count: int) -> np.ndarray:
+    """[K] what the error of each candidate is multiplied by; 1 where only the old head is known."""
+    if starts == 1:
+        return np.ones(1 + len(PENALTIES) * 2)
+    decades = np.abs(np.log10(PENALTIES[1:]))
+    many = np.tile([OFFSET_ONLY_DECADES, *decades], 2) * DECADE_HANDICAP
+    old = np.full(1 + len(PENALTIES) * 2, OLD_HANDICAP)
+    return 1 + np.concatenate([old, many]) / np.sqrt(count)
 
 
 def _predict(contacts: Contacts, gram_NN: np.ndarray, train: np.ndarray, held: np.ndarray) -> np.ndarray:

@@ -133,9 +133,9 @@ def _duals(gram_NN: np.ndarray, label_ND: np.ndarray, unit_N: np.ndarray) -> tup
 
 
 def _dual(gram_NN: np.ndarray, target_ND: np.ndarray) -> np.ndarray:
-    penalised_NN = gram_NN.copy()
+    penalised_NN = gram_NN.astype(np.float64)
     penalised_NN[np.diag_indices(len(gram_NN))] += PENALTY * np.trace(gram_NN) / len(gram_NN)
-    return linalg.solve(penalised_NN, target_ND.astype(gram_NN.dtype), assume_a="pos", overwrite_a=True)
+    return linalg.solve(penalised_NN, target_ND, assume_a="pos", overwrite_a=True).astype(gram_NN.dtype)
 
 
 def _means(x_NK: np.ndarray, unit_N: np.ndarray) -> np.ndarray:
