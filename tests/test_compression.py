@@ -1,5 +1,7 @@
 """A compressed file: what is quantised, that heads stay as they were fitted, and that a loss is refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -73,18 +75,32 @@ def test_fp16_keeps_inputs_and_outputs_float(parts: tuple) -> None:
     assert np.isfinite(with_heads(file, heads)(images)["force_covariance"]).all()
 
 
-@pytest.mark.parametrize("kind", ["int8", "fp16"])
-def test_export_compresses_or_refuses(
+@pytest.mark.parametrize("kind", ["int8", pytest.param("fp16", marks=pytest.mark.slow)])
+def test_export_compresses(
     kind: str, tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    torch.manual_seed(0)
-    save_encoder(Encoder(), tmp_path / "run" / "encoder.safetensors", METADATA)
-    write_dataset(tmp_path / "data", TASKS)
+    write_run(tmp_path)
     monkeypatch.setattr(compression, "MOST_LOSS", 10.0)
     assert main(words(tmp_path, quantize=kind, out=tmp_path / "small.onnx")) == ExitStatus.DONE
     assert kind.upper() in capsys.readouterr().out
     assert "## Against float32" in (tmp_path / "small.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["int8", "fp16"])
+def test_export_refuses_a_loss(
+    kind: str, tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path)
     monkeypatch.setattr(compression, "MOST_LOSS", -1.0)
+    monkeypatch.setattr(compression, "INT8_LADDER", compression.INT8_LADDER[-2:])
     assert main(words(tmp_path, quantize=kind, out=tmp_path / "none.onnx")) == ExitStatus.FAILED
     assert "against float32, allowed" in capsys.readouterr().err
     assert not [*tmp_path.glob("none*")]
+
+
+def write_run(folder: Path) -> None:
+    """An encoder that was never trained, and data."""
+    torch.manual_seed(0)
+    save_encoder(Encoder(), folder / "run" / "encoder.safetensors", METADATA)
+    write_dataset(folder / "data", TASKS)
