@@ -18,7 +18,7 @@ PRIORS = ("old head", "old head with gains", "many-unit head", "many-unit head w
 GAIN_CONTACTS = 1.0  # the pull of gains and couplings to identity counts as so many contacts
 # Where many units are known, few contacts choose at random between candidates that differ little: errors are judged
 # worse by these shares over sqrt(contacts), of old heads and of each decade of penalty away from 1.
-OLD_HANDICAP, DECADE_HANDICAP = 2.0, 0.3
+OLD_HANDICAP, DECADE_HANDICAP = 4.0, 0.9
 OFFSET_ONLY_DECADES = 1.5
 MOST_FOLDS = 5
 LEAST_GROUPS = 5
