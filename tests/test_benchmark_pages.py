@@ -83,6 +83,13 @@ def test_a_missing_seed_is_said(tmp_path: Path) -> None:
     assert rows and all(line.startswith("| BYOL") for line in rows)
 
 
+def test_a_first_seed_of_all_is_said_once(tmp_path: Path) -> None:
+    records = {key: record for key, record in made_up("cpu").items() if key.endswith("/s0")}
+    pages.write_page(tmp_path, records)
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert text.count("1 of 3 seeds so far") == text.count("of 3 seeds") == 1
+
+
 def test_methods_that_were_not_run_are_named(page: Path, tmp_path: Path) -> None:
     assert "Not run yet" not in (page / "RESULTS.md").read_text()
     records = {key: record for key, record in made_up("cpu").items() if "/swav/" not in key and "/minc/" not in key}

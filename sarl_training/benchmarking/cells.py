@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sarl_training.benchmarking.presets import PRESETS
 from sarl_training.benchmarking.records import Record, means
 
 NONE = "–"
@@ -16,20 +15,22 @@ class Numbers:
         self.preset = preset
         self.records = [record for record in records if record["preset"] == preset]
         self.means = means(self.records)
+        counts = [value["seeds"] for metrics in self.means.values() for value in metrics.values()]
+        self.seeds = max(counts, default=0)
 
     def value(self, group: str, metric: str) -> dict[str, float] | None:
         """`mean`, `std` and `seeds`; None when nothing of it was measured."""
         return self.means.get(f"{self.preset}/{group}", {}).get(metric)
 
     def cell(self, group: str, metric: str) -> str:
-        """`92.5 ± 0.3` in percent for accuracies, three significant digits for errors; says when seeds are missing.
+        """`92.5 ± 0.3` in percent for accuracies, three significant digits for errors; says when others have more.
 
         One seed has no spread.
         """
-        found, seeds = self.value(group, metric), PRESETS[self.preset].seeds
+        found = self.value(group, metric)
         if found is None:
             return NONE
-        short = f" ({found['seeds']} of {seeds} seeds)" if found["seeds"] < seeds else ""
+        short = f" ({found['seeds']} of {self.seeds} seeds)" if found["seeds"] < self.seeds else ""
         one = found["seeds"] == 1
         if metric.endswith(_PERCENT):
             return f"{100 * found['mean']:.1f}" + ("" if one else f" ± {100 * found['std']:.1f}") + short

@@ -41,9 +41,12 @@ def _section(numbers: Numbers, folder: Path) -> list[str]:
     preset = PRESETS[numbers.preset]
     simulated = "simulated" if all(record["simulated"] for record in numbers.records) else "real"
     title = f"### Preset `{preset.name}` ({simulated}{', smoke: says nothing' if preset.name == 'smoke' else ''})"
+    seeds = f"{preset.seeds} {'seeds' if preset.seeds > 1 else 'seed'}"
+    if numbers.seeds < preset.seeds:
+        seeds = f"{numbers.seeds} of {seeds} so far"
     size = (
-        f"{preset.image_size} px, {preset.epochs} epochs of batch {preset.batch_size}, {preset.seeds} "
-        f"{'seeds' if preset.seeds > 1 else 'seed'}; baselines with their `{preset.baselines}` settings."
+        f"{preset.image_size} px, {preset.epochs} epochs of batch {preset.batch_size}, {seeds}; baselines with their "
+        f"`{preset.baselines}` settings."
     )
     lines = [title, "", f"{preset.shows} {size}", ""]
     for make in tables.TABLES:
