@@ -28,6 +28,7 @@ from sarl_training.config import Device
 from sarl_training.dataset import Dataset
 from sarl_training.device import device_name, resolve_device
 from sarl_training.errors import RunFailed, UsageError
+from sarl_training.run_folder import RunFolder
 
 Name = Literal["table1", "table2", "table3", "table4", "fig4", "labels", "readouts", "all"]
 
@@ -124,6 +125,7 @@ def visible_gpus() -> list[str]:
 def _do(todo: Sequence[Run], place: Workplace, out: Path, gpus: Sequence[str], device: Device) -> dict[str, str]:
     def store(record: Record) -> None:
         merge_record(out / pages.RECORDS, record)
+        RunFolder(place.run_folder(record["key"])).forget_checkpoints()
 
     try:
         place.sources.simulate_missing(todo, device)

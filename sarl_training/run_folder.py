@@ -7,6 +7,7 @@ import os
 import pickle
 import platform
 import shlex
+import shutil
 import struct
 import subprocess
 import sys
@@ -131,6 +132,10 @@ class RunFolder:
                 "start a new run in another --out"
             )
         return None
+
+    def forget_checkpoints(self) -> None:
+        """Drop them all: a finished run whose encoder is written needs none."""
+        shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
 
     def _write_origin(self, origin: dict[str, Any]) -> None:
         write_atomically(self.origin_file, (json.dumps(origin, indent=2) + "\n").encode())

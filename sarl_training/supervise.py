@@ -137,7 +137,7 @@ def _learn(config: SuperviseConfig, fabric: Fabric, task: Task, table: Table, or
                 f"Continue with: sarl-train supervise --out {shlex.quote(str(config.out))} --resume"
             ) from error
         write_atomically(done, (json.dumps(result, indent=2) + "\n").encode())
-        training.forget_checkpoints()
+        training.folder.forget_checkpoints()
     result = json.loads(done.read_text(encoding="utf-8"))
     for model in ("supervised", "mean"):
         shown = {name: value for name, value in result[model]["test"].items() if not name.endswith("_std")}

@@ -2,7 +2,6 @@
 
 import copy
 import io
-import shutil
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
@@ -128,10 +127,6 @@ class SupervisedRun:
         self.network.load_state_dict(self.best["network"])
         save_encoder(self.network.encoder, self.folder.path / ENCODER_FILE, self.metadata)
         return self._result()
-
-    def forget_checkpoints(self) -> None:
-        """A finished run needs none."""
-        shutil.rmtree(self.folder.path / "checkpoints", ignore_errors=True)
 
     def _epoch(self, log: RunLog) -> dict[str, float]:
         """One pass over the train images, then the error on val; keeps the network if it is the best so far."""

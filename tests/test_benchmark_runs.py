@@ -35,6 +35,7 @@ def test_a_killed_benchmark_goes_on_and_repeats_nothing(tmp_path: Path) -> None:
     again = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr[-2000:]
     assert "2 runs, 1 done, 1 to do" in again.stdout
+    assert not list((tmp_path / "work").rglob("step_*.pt")), "checkpoints of finished runs are kept"
     after = json.loads(results.read_text())["records"]
     assert after[first] == before[first]
     readouts = after["smoke/readouts/sarl/vitactip/s0"]

@@ -133,7 +133,7 @@ def _start(run: Run, place: Workplace, device: str) -> BaseProcess:
 def _work(run: Run, place: Workplace) -> None:
     """In a process of its own: leaves a record or an error beside the run's folder, and its output in log.txt."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    outcome = _outcome(place.run_folder(run))
+    outcome = _outcome(place.run_folder(run.key))
     outcome.mkdir(parents=True, exist_ok=True)
     log = os.open(outcome / _LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
@@ -153,7 +153,7 @@ def _end_with_parent() -> None:
 def _collect(run: Run, process: BaseProcess, place: Workplace, store: Store) -> str:
     """Store the record that a process left; the reason when there is none."""
     process.join()
-    outcome = _outcome(place.run_folder(run))
+    outcome = _outcome(place.run_folder(run.key))
     record, error = outcome / _RECORD_FILE, outcome / _ERROR_FILE
     if record.exists():
         store(json.loads(record.read_text(encoding="utf-8")))

@@ -43,20 +43,20 @@ class Workplace:
     sources: Sources
     device: Device
 
-    def run_folder(self, run: Run) -> Path:
-        return self.folder / "runs" / run.key
+    def run_folder(self, key: str) -> Path:
+        return self.folder / "runs" / key
 
     def artifact(self, run: Run) -> Path:
         """The file that later runs read."""
         if run.kind == "pretrain":
-            return self.run_folder(run) / ENCODER_FILE
-        return self.run_folder(run) / run.detail / PREDICTIONS_FILE
+            return self.run_folder(run.key) / ENCODER_FILE
+        return self.run_folder(run.key) / run.detail / PREDICTIONS_FILE
 
 
 def perform(run: Run, place: Workplace) -> Record:
     """Do a run, going on where a killed one stopped; its record."""
     dataset = Dataset.open(place.sources.path(run.data))
-    folder, wanted, data_hash = place.run_folder(run), identity(run), dataset.data_hash()
+    folder, wanted, data_hash = place.run_folder(run.key), identity(run), dataset.data_hash()
     mark, text = folder / _IDENTITY_FILE, f"{wanted} {data_hash}"
     if folder.exists() and (not mark.exists() or mark.read_text(encoding="utf-8") != text):
         shutil.rmtree(folder)  # of other settings or data
@@ -89,7 +89,7 @@ def perform(run: Run, place: Workplace) -> Record:
 
 
 def _pretrain(run: Run, place: Workplace) -> dict[str, Any]:
-    out = place.run_folder(run)
+    out = place.run_folder(run.key)
     config = pretrain_config(run, place.sources.path(run.data), out, place.device)
     if RunFolder(out).config_file.exists():
         config = replace(config, resume=True)
@@ -119,7 +119,7 @@ def _readouts(run: Run, place: Workplace) -> dict[str, Any]:
 
 
 def _supervise(run: Run, place: Workplace) -> dict[str, Any]:
-    out = place.run_folder(run)
+    out = place.run_folder(run.key)
     config = supervise_config(run, place.sources.path(run.data), out, place.device)
     if RunFolder(out).config_file.exists():
         config = replace(config, resume=True)
