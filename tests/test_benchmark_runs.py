@@ -54,6 +54,9 @@ def test_runs_are_spread_over_processes_and_one_that_fails_is_named(tmp_path: Pa
     place = Workplace(tmp_path / "work", Sources(tmp_path / "data", PRESETS["smoke"], own), "cpu")
     runs = [Run("smoke", "probe", "mean", seed) for seed in range(2)]
     broken = Run("smoke", "transfer", "random_init", 0, "gelsight", "carbide_tools")
+    left_over = schedule._outcome(place.run_folder(broken.key)) / "record.json"
+    left_over.parent.mkdir(parents=True)
+    left_over.write_text('{"key": "of a benchmark that was killed"}')
     stored: list[dict[str, object]] = []
     failed = schedule.do_spread([*runs, broken], place, stored.append, ["0", "1"])
     assert {record["key"] for record in stored} == {run.key for run in runs}

@@ -49,9 +49,7 @@ def do_here(runs: Sequence[Run], place: Workplace, store: Store) -> dict[str, st
         if not reason:
             try:
                 store(perform(run, place))
-            except KeyboardInterrupt:
-                raise
-            except Exception as error:
+            except Exception as error:  # of whatever kind: the other runs go on
                 _stop_if_hopeless(error)
                 logger.debug("%s", run.key, exc_info=True)
                 reason = one_line(error)
@@ -135,12 +133,14 @@ def _work(run: Run, place: Workplace) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     outcome = _outcome(place.run_folder(run.key))
     outcome.mkdir(parents=True, exist_ok=True)
-    log = os.open(outcome / _LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for left_over in (_RECORD_FILE, _ERROR_FILE):  # by a benchmark that was killed before it collected them
+        (outcome / left_over).unlink(missing_ok=True)
+    log = os.open(outcome / _LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
     try:
         write_atomically(outcome / _RECORD_FILE, json.dumps(perform(run, place)).encode())
-    except Exception as error:
+    except Exception as error:  # of whatever kind: this process ends with its run
         write_atomically(outcome / _ERROR_FILE, one_line(error).encode())
 
 
