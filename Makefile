@@ -49,5 +49,6 @@ bench: setup
 	mkdir -p runs/bench
 	for subject in tests/bench/*.py; do ros2_ws/env.sh $(BIN)/python $$subject --out runs/bench || exit 1; done
 
+# What was built and what these targets wrote; other folders in runs/ may be days of somebody's training.
 clean:
-	rm -rf ros2_ws/build ros2_ws/install ros2_ws/log runs
+	rm -rf ros2_ws/build ros2_ws/install ros2_ws/log runs/demo runs/servo runs/smoke runs/bench

@@ -3,21 +3,18 @@
 They are few, so they show that real files are read and that every verb runs on them; they measure nothing.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+import real_frames
+from real_frames import REALDATA
 
 from sarl_training.cli import main
 from sarl_training.dataset import Dataset
 from sarl_training.image_file import decode_image
 
-ROOT = Path(__file__).resolve().parents[1]
-REALDATA = Path(os.environ.get("SARL_REALDATA", ROOT.parent / "shared" / "realdata"))
-pytestmark = pytest.mark.skipif(
-    not REALDATA.is_dir(), reason=f"no real frames at {REALDATA}: set SARL_REALDATA to the folder that holds them"
-)
+pytestmark = real_frames.needed
 PRESS_REGION = ["--region", 660, 204, 760, 760]  # the sensor's circle in the 1920x1080 camera image
 
 

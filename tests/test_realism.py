@@ -1,13 +1,14 @@
 """Real against simulated: pins, motion and light are recovered from drawn frames; the command writes what it says."""
 
 import json
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import real_frames
 import torch
+from real_frames import REALDATA
 from test_report import Page
 from tiny_dataset import write_dataset
 
@@ -21,7 +22,6 @@ from sarl_training.realism.statistics import SIZE_PX, Figure, Measured, measure,
 from sarl_training.simulation.contact import pin_layout
 
 ROOT = Path(__file__).resolve().parents[1]
-REALDATA = Path(os.environ.get("SARL_REALDATA", ROOT.parent / "shared" / "realdata"))
 PITCH_PX = 11.0
 FEW = ["--units", "2", "--contacts", "2", "--device", "cpu"]
 
@@ -207,9 +207,7 @@ def test_help_is_that_of_the_comparison(capsys) -> None:
     assert "--realism" in capsys.readouterr().out
 
 
-@pytest.mark.skipif(
-    not REALDATA.is_dir(), reason=f"no real frames at {REALDATA}: set SARL_REALDATA to the folder that holds them"
-)
+@real_frames.needed
 @pytest.mark.parametrize("skin", ["ViTacTip", "TacTip"])
 def test_every_pin_of_the_real_unit_is_found(skin: str) -> None:
     """137 pins in each of the 11 frames, nearly all followed."""
