@@ -110,4 +110,5 @@ class _Rows:
         return images_BHWC
 
     def __del__(self) -> None:
-        os.close(self.file)
+        if hasattr(self, "file"):  # else it could not be opened
+            os.close(self.file)

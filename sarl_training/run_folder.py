@@ -55,11 +55,18 @@ class RunFolder:
 
     def resume(self, origin: dict[str, Any]) -> None:
         """Add a resumption to the provenance; DataRefused if the images are not those that the run began with."""
-        began = json.loads(self.origin_file.read_text(encoding="utf-8"))
-        if began["data_sha256"] != origin["data_sha256"]:
+        try:
+            began = json.loads(self.origin_file.read_text(encoding="utf-8"))
+            images = began["data_sha256"]
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise DataRefused(
+                f"{self.origin_file}: does not say which images the run began with ({type(error).__name__}); restore "
+                "it, or start a new run in another --out"
+            ) from error
+        if images != origin["data_sha256"]:
             raise DataRefused(
                 f"--resume: the images have SHA-256 {origin['data_sha256'][:12]}, the run in {self.path} began with "
-                f"{began['data_sha256'][:12]}; put those back, or start a new run in another --out"
+                f"{images[:12]}; put those back, or start a new run in another --out"
             )
         self._write_origin({**began, "resumed": [*began.get("resumed", []), origin]})
 

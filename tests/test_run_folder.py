@@ -45,6 +45,15 @@ def test_resuming_needs_a_run_and_the_same_images(folder, tmp_path):
         folder.recorded_config()
 
 
+@pytest.mark.parametrize("content", [None, "{", "[]", "{}"])
+def test_a_run_without_its_provenance_is_not_resumed(folder, content):
+    folder.origin_file.unlink()
+    if content is not None:
+        folder.origin_file.write_text(content)
+    with pytest.raises(DataRefused, match="does not say which images the run began with"):
+        folder.resume(ORIGIN)
+
+
 def test_the_last_two_checkpoints_are_kept(folder):
     assert folder.load_checkpoint(CPU) is None
     for step in (1, 2, 30):
