@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sarl_training.benchmarking import pages, paper_numbers
+from sarl_training.benchmarking.cells import Numbers
 from sarl_training.benchmarking.plan import TASKS, plan
 from sarl_training.benchmarking.presets import PRESETS
 from sarl_training.benchmarking.records import Record
@@ -158,6 +159,22 @@ def test_a_page_without_markers_gets_them_and_half_of_them_is_refused(tmp_path: 
     path.write_text(path.read_text().replace(pages.END, ""))
     with pytest.raises(DataRefused, match="marker"):
         pages.write_page(tmp_path, {})
+
+
+def test_a_table_names_the_commits_of_its_encoders_too(tmp_path: Path) -> None:
+    records = made_up("cpu")
+    for key, record in records.items():
+        if "/pretrain/byol/" in key:
+            record["commit"] = "fedcba9876543210"
+    pages.write_page(tmp_path, records)
+    origins = [line for line in (tmp_path / "RESULTS.md").read_text().splitlines() if line.startswith("*device:")]
+    assert "commit: 0123456-dirty, fedcba9;" in origins[0]
+
+
+@pytest.mark.parametrize(("value", "shown"), [(2.0, "2.00"), (0.66, "0.660"), (0.0767321, "0.0767"), (123.4, "123")])
+def test_errors_have_three_digits(value: float, shown: str) -> None:
+    record = {"key": "cpu/probe/byol/vitactip/s0", "preset": "cpu", "test": {"force/mean": value}}
+    assert Numbers("cpu", [record]).cell("probe/byol/vitactip", "force/mean") == shown
 
 
 def test_smoke_tables_say_that_they_say_nothing(tmp_path: Path) -> None:

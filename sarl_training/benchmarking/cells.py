@@ -34,20 +34,26 @@ class Numbers:
         one = found["seeds"] == 1
         if metric.endswith(_PERCENT):
             return f"{100 * found['mean']:.1f}" + ("" if one else f" ± {100 * found['std']:.1f}") + short
-        return f"{found['mean']:.3g}" + ("" if one else f" ± {found['std']:.2g}") + short
+        return _digits(found["mean"], 3) + ("" if one else f" ± {_digits(found['std'], 2)}") + short
 
     def has(self, kinds: Sequence[str]) -> bool:
+        """Whether anything of these kinds was measured."""
         return any(record["kind"] in kinds for record in self.records)
 
     def origin(self, groups: Iterable[str]) -> str:
-        """Device, preset, seeds, commit and data of the records behind a table, and whether they are simulated."""
+        """Device, preset, seeds, commit and data of the records behind a table, and whether they are simulated.
+
+        Commits are those of the measurements and of the encoders that were measured.
+        """
         prefixes = tuple(f"{self.preset}/{group}/" for group in groups)
         used = [record for record in self.records if record["key"].startswith(prefixes)]
+        subjects = {_subject(record) for record in used}
+        encoders = [r for r in self.records if r["kind"] == "pretrain" and _subject(r) in subjects]
         facts = {
             "device": {record["device"] for record in used},
             "preset": {self.preset},
             "seeds": {str(record["seed"]) for record in used},
-            "commit": {_short(record["commit"]) for record in used},
+            "commit": {_short(record["commit"]) for record in [*used, *encoders]},
             "data": {record["data_sha256"][:8] for record in used},
         }
         said = "; ".join(f"{name}: {', '.join(sorted(values))}" for name, values in facts.items())
@@ -66,6 +72,15 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Lines of a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _digits(value: float, count: int) -> str:
+    """So many significant digits, zeros at the end too."""
+    return f"{value:#.{count}g}".rstrip(".")
+
+
+def _subject(record: Record) -> str:
+    return record["key"].split("/")[2]
 
 
 def _short(commit: str) -> str:
