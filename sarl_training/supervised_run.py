@@ -20,10 +20,10 @@ from sarl_training.errors import DataRefused
 from sarl_training.image_feed import open_feed
 from sarl_training.networks import EMBEDDING, ENCODER_FILE, Encoder, normalise, save_encoder
 from sarl_training.optim import OptimConfig, build_optimiser, learning_rate, set_rate
-from sarl_training.probe_metrics import classification_scores, prior, regression_scores
 from sarl_training.run_folder import RunFolder
 from sarl_training.run_log import RunLog
 from sarl_training.sampler import Sampler
+from sarl_training.task_probe import mean_prediction, score, task_labels
 from sarl_training.tasks import Task
 from sarl_training.views import ViewConfig, make_view
 
@@ -56,9 +56,7 @@ class TaskData(NamedTuple):
 
     def labels(self) -> Tensor:
         """Targets N×D float32 in the dataset's units, or class indices N."""
-        if self.task.kind == "regression":
-            return torch.from_numpy(self.table.targets(self.task.columns)).float()
-        return torch.from_numpy(self.table.columns["label"])
+        return task_labels(self.task, self.table)
 
 
 class SupervisedNetwork(nn.Module):
@@ -172,18 +170,12 @@ class SupervisedRun:
         scores: dict[str, dict[str, Mapping[str, float]]] = {"supervised": {}, "mean": {}}
         for split in ("val", "test"):
             rows_N = self.data.rows(split)
-            predicted_1ND, train = self._predict(rows_N).cpu()[None], labels_N[self.train_rows]
+            predicted_1ND = self._predict(rows_N).cpu()[None]
             if split == "test":
                 self._write_predictions(labels_N[rows_N], predicted_1ND[0])
-            if task.kind == "regression":
-                mean_1ND = train.mean(dim=0).expand(1, len(rows_N), -1)
-                pairs = {"supervised": predicted_1ND, "mean": mean_1ND}
-                for model, values in pairs.items():
-                    scores[model][split] = regression_scores(values, labels_N[rows_N], task.columns)
-            else:
-                commonest_1NK = prior(train, predicted_1ND.shape[2], len(rows_N))
-                for model, values in {"supervised": predicted_1ND, "mean": commonest_1NK}.items():
-                    scores[model][split] = classification_scores(values, labels_N[rows_N])
+            mean_1ND = mean_prediction(task, labels_N[self.train_rows], len(rows_N), predicted_1ND.shape[2])
+            for model, values_1ND in {"supervised": predicted_1ND, "mean": mean_1ND}.items():
+                scores[model][split] = score(task, values_1ND, labels_N[rows_N])
         count = {split: len(self.data.rows(split)) for split in ("train", "val", "test")}
         chosen = {"epoch": self.best["epoch"], "val_error": self.best["error"]}
         return {"kind": task.kind, "count": count, "chosen": chosen, **scores}

@@ -23,7 +23,6 @@ from sarl_training.benchmarking.sources import Sources
 from sarl_training.config import Device
 from sarl_training.dataset import Dataset, Table, load_images
 from sarl_training.device import device_name, resolve_device
-from sarl_training.features import random_encoder, statistics_sample
 from sarl_training.fine_tuning import fine_tune
 from sarl_training.labels import SPLITS
 from sarl_training.networks import ENCODER_FILE, Encoder, load_encoder
@@ -31,6 +30,7 @@ from sarl_training.run_folder import RunFolder, git_commit
 from sarl_training.supervised_run import PREDICTIONS_FILE
 from sarl_training.task_tables import known_tasks, task_tables
 from sarl_training.tasks import Task
+from sarl_training.transfer import random_start
 
 _IDENTITY_FILE = "identity"
 
@@ -141,8 +141,7 @@ def _transfer(run: Run, place: Workplace) -> dict[str, Any]:
     if run.needs:
         encoder = load_encoder(place.artifact(run.needs[0]))[0].to(device)
     else:
-        sample = statistics_sample(table.part("train", "val").images)
-        encoder = random_encoder(load_images(sample, size), run.seed, device)
+        encoder = random_start(table, size, run.seed, device)
     logits = fine_tune(encoder, images, labels, rows, len(table.class_names), fine_tuning(run), run.seed, run.key)
     return {split: measures.class_scores(values, labels[rows[split]]) for split, values in logits.items()}
 
