@@ -35,6 +35,13 @@ def check_seed(seed: int) -> int:
     return seed
 
 
+def check_region(region: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """Return `region` (x y width height, px); UsageError unless some image may hold it."""
+    if min(region[:2]) < 0 or min(region[2:]) < 1:
+        raise UsageError(f"--region {' '.join(map(str, region))}: x y from 0, width height from 1 are allowed")
+    return region
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """Plain values only: paths become strings and tuples lists, so that YAML and JSON give the same text everywhere."""
     return _plain(asdict(config))

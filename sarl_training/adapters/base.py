@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from sarl_training.config import check_image_size, check_seed
+from sarl_training.config import check_image_size, check_region, check_seed
 from sarl_training.errors import UsageError
 
 Shares = Literal["70/15/15", "60/20/20"]
@@ -90,8 +90,8 @@ class IngestConfig:
         check_seed(self.seed)
         if self.image_size is not None:
             check_image_size(self.image_size)
-        if self.region is not None and (min(self.region[:2]) < 0 or min(self.region[2:]) < 1):
-            raise UsageError(f"--region {' '.join(map(str, self.region))}: x y from 0, width height from 1 are allowed")
+        if self.region is not None:
+            check_region(self.region)
 
 
 @dataclass(frozen=True)

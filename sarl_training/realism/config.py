@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sarl_training.config import Device, check_seed
+from sarl_training.config import Device, check_region, check_seed
 from sarl_training.errors import UsageError
 from sarl_training.realism.simulated import ObjectName
 
@@ -54,5 +54,5 @@ class RealismConfig:
         ):
             if value < least:
                 raise UsageError(f"--{name} {value}: at least {least} is needed")
-        if self.region is not None and (min(self.region[:2]) < 0 or min(self.region[2:]) < 1):
-            raise UsageError(f"--region {' '.join(map(str, self.region))}: x y from 0, width height from 1 are allowed")
+        if self.region is not None:
+            check_region(self.region)
