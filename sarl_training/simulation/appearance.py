@@ -16,7 +16,14 @@ from torch import Tensor
 
 from sarl_training.config import IMAGE_SIZES
 from sarl_training.simulation import skin
-from sarl_training.simulation.camera import PIN_DEPTH_MM, REFERENCE_PX, SKIN_TO_LENS_MM, VISIBLE_RADIUS_PX, project
+from sarl_training.simulation.camera import (
+    PIN_DEPTH_MM,
+    REFERENCE_PX,
+    SKIN_TO_LENS_MM,
+    VIEW_MM,
+    VISIBLE_RADIUS_PX,
+    project,
+)
 from sarl_training.simulation.contact import Columns
 from sarl_training.simulation.press import Press, sample_grid, surface_height
 
@@ -72,10 +79,9 @@ def see_through(points_BN2: Tensor, fields_BCN: Tensor, press: Press, contact: C
     gap.
     """
     x, y = points_BN2.unbind(-1)
-    millimetres_per_px = 28.4 / size
-    height = surface_height(x, y, contact, millimetres_per_px, 1.0)
+    height = surface_height(x, y, contact, VIEW_MM / size, 1.0)
     u = fields_BCN[:, 0]
-    gap = (skin.dome_sag((x * x + y * y).clamp(max=400.0)) + u - press.face_depth_B[:, None] - height).clamp_min(0)
+    gap = (skin.sag_at(points_BN2) + u - press.face_depth_B[:, None] - height).clamp_min(0)
     face = torch.exp(height.clamp(max=0) / 2.5)
     blurred = _blur_by_gap(face.reshape(-1, 1, size, size), gap.reshape(-1, 1, size, size)).flatten(1)
     touch = torch.exp(-gap / 0.15)
@@ -105,8 +111,7 @@ def pin_mask(press: Press, unit: Columns, size: int) -> Tensor:
     fields = sample_grid(grid, rest)
     lever_mm = 1.2
     pins = rest - lever_mm * fields[:, 1:3].transpose(1, 2) + fields[:, 3:5].transpose(1, 2)
-    sag = skin.dome_sag(rest.square().sum(-1).clamp(max=400.0))
-    centres = project(pins, SKIN_TO_LENS_MM - PIN_DEPTH_MM - sag - fields[:, 0], unit)
+    centres = project(pins, SKIN_TO_LENS_MM - PIN_DEPTH_MM - skin.sag_at(rest) - fields[:, 0], unit)
     radius = unit.pin_radius_px[:, None] * (1 + 0.05 * fields[:, 0])
     scale = size / REFERENCE_PX
     return splat_discs((centres + REFERENCE_PX / 2) * scale, radius * scale, size)

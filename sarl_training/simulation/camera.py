@@ -14,6 +14,7 @@ from sarl_training.simulation.contact import Columns
 from sarl_training.simulation.skin import CAP_RADIUS_MM, dome_sag
 
 REFERENCE_PX = 224
+VIEW_MM = 28.4  # width of the image near the axis
 SKIN_TO_LENS_MM = 19.6
 PIN_DEPTH_MM = 0.6  # pins end this far inside the skin
 VISIBLE_RADIUS_PX = 109.0

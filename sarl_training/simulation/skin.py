@@ -14,6 +14,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+_FARTHEST_MM = 20.0  # from the axis: beyond is nothing that the camera sees, and the dome's formula ends
 CAP_RADIUS_MM = 38.6  # dome of base radius 19 mm and height 5 mm: (19² + 5²) / 10
 TENSION_N_PER_MM = 0.10
 BED_N_PER_MM3 = 0.006
@@ -59,6 +60,11 @@ def _squared_wave_numbers(device: torch.device) -> Tensor:
 def dome_sag(squared_radius: Tensor) -> Tensor:
     """How far the undeformed skin recedes from the apex plane, mm, at a squared distance (mm²) from the axis."""
     return CAP_RADIUS_MM - (CAP_RADIUS_MM**2 - squared_radius).sqrt()
+
+
+def sag_at(points_BN2: Tensor) -> Tensor:
+    """How far the undeformed skin recedes from the apex plane [B, N], mm, at points (mm)."""
+    return dome_sag(points_BN2.square().sum(-1).clamp(max=_FARTHEST_MM**2))
 
 
 def solve_contact(

@@ -1,6 +1,6 @@
 """Downstream tasks by name, and the simulated transfer sets."""
 
-from sarl_training.tasks.base import SENSOR_FRAME, SimulatedTask, Task
+from sarl_training.tasks.base import SimulatedTask, Task
 from sarl_training.tasks.carbide_tools import CARBIDE_TOOLS
 from sarl_training.tasks.contact import CONTACT
 from sarl_training.tasks.contact_point import CONTACT_POINT
@@ -12,7 +12,7 @@ from sarl_training.tasks.material import MATERIAL
 from sarl_training.tasks.printed_objects import PRINTED_OBJECTS
 from sarl_training.tasks.shape import SHAPE
 
-__all__ = ["SENSOR_FRAME", "TASKS", "TRANSFER_SETS", "SimulatedTask", "Task"]
+__all__ = ["TASKS", "TRANSFER_SETS", "SimulatedTask", "Task"]
 
 TASKS: dict[str, SimulatedTask] = {
     task.name: task for task in (SHAPE, GRATING, MATERIAL, FORCE, CONTACT_POINT, EDGE_POSE, CONTACT)

@@ -13,8 +13,6 @@ from sarl_training.simulation.contact import Contact
 from sarl_training.simulation.skin import CAP_RADIUS_MM
 from sarl_training.units import SI
 
-SENSOR_FRAME = "vitactip_tip"
-
 Labels = Mapping[str, float | int | str]
 
 

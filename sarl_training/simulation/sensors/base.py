@@ -19,6 +19,5 @@ class Sensor:
     """`render(press, contact, unit, exposure, size)` gives uint8 RGB images [B, size, size, 3]."""
 
     name: str
-    description: str
     render: RenderFunction
     skin: Skin = TIP

@@ -60,4 +60,4 @@ def _normals(height_BHW: Tensor, pixel_mm: float) -> Tensor:
     return F.normalize(torch.stack([-slope_x, -slope_y, torch.ones_like(slope_x)], 1), dim=1)
 
 
-GELSIGHT = Sensor("gelsight", "flat coated gel, three coloured lights, no markers (stand-in)", render, GEL)
+GELSIGHT = Sensor("gelsight", render, GEL)

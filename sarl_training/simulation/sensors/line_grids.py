@@ -11,7 +11,7 @@ from sarl_training.simulation.camera import REFERENCE_PX, SKIN_TO_LENS_MM, back_
 from sarl_training.simulation.contact import Columns
 from sarl_training.simulation.press import Press, sample_grid
 from sarl_training.simulation.sensors.see_through import transparent_scene
-from sarl_training.simulation.skin import Skin, dome_sag
+from sarl_training.simulation.skin import Skin, sag_at
 
 GRID_SKIN = Skin(tension=1.5, bed=1.5)
 _LAYERS = ((0.6, 1.7, 0.6), (1.8, 1.7, 0.35), (3.0, 2.0, 0.2))  # depth mm, pitch mm, darkness
@@ -29,7 +29,7 @@ def grid_scene(press: Press, contact: Columns, unit: Columns, size: int) -> tupl
     rest, _ = back_project(pixel_grid(size, press.u_BHW.device), unit)
     fields = sample_grid(torch.cat([press.u_BHW[:, None], press.slope_B2HW, press.slide_B2HW], 1), rest)
     slope, slide = fields[:, 1:3].transpose(1, 2), fields[:, 3:5].transpose(1, 2)
-    seen = rest * (1 - fields[:, 0] / (SKIN_TO_LENS_MM - dome_sag(rest.square().sum(-1).clamp(max=400.0))))[..., None]
+    seen = rest * (1 - fields[:, 0] / (SKIN_TO_LENS_MM - sag_at(rest)))[..., None]
     blur_mm = 0.5 * SKIN_TO_LENS_MM / unit.focal_px.mean() * REFERENCE_PX / size  # half a pixel
     for number, (depth, pitch, darkness) in enumerate(_LAYERS):
         moved = math.exp(-depth / _DECAY_MM)

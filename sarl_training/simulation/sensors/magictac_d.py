@@ -26,6 +26,4 @@ def render(press: Press, contact: Columns, unit: Columns, exposure: Columns, siz
     return expose(scene * light, window, unit, exposure, size)
 
 
-MAGICTAC_D = Sensor(
-    "magictac_d", "translucent body with line grids, 3:4 view, side lights (stand-in)", render, GRID_SKIN
-)
+MAGICTAC_D = Sensor("magictac_d", render, GRID_SKIN)

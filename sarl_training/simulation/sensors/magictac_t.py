@@ -16,4 +16,4 @@ def render(press: Press, contact: Columns, unit: Columns, exposure: Columns, siz
     return expose(scene, radius, unit, exposure, size)
 
 
-MAGICTAC_T = Sensor("magictac_t", "translucent body with line grids, round view (stand-in)", render, GRID_SKIN)
+MAGICTAC_T = Sensor("magictac_t", render, GRID_SKIN)

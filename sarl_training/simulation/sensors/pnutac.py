@@ -45,4 +45,4 @@ def _defocus(scene_B3N: Tensor, size: int) -> Tensor:
     return F.avg_pool2d(padded, 3, stride=1).flatten(2)
 
 
-PNUTAC = Sensor("pnutac", "thin inflated membrane with white dots (stand-in)", render, MEMBRANE)
+PNUTAC = Sensor("pnutac", render, MEMBRANE)

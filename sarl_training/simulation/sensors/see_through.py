@@ -9,7 +9,7 @@ from sarl_training.simulation import appearance
 from sarl_training.simulation.camera import SKIN_TO_LENS_MM, back_project, pixel_grid
 from sarl_training.simulation.contact import Columns
 from sarl_training.simulation.press import Press, sample_grid
-from sarl_training.simulation.skin import dome_sag
+from sarl_training.simulation.skin import sag_at
 
 _OBJECT_LIGHT = 245.0
 _HIGHLIGHT = 9.0
@@ -20,7 +20,7 @@ def transparent_scene(press: Press, contact: Columns, unit: Columns, size: int) 
     rest, radius = back_project(pixel_grid(size, press.u_BHW.device), unit)
     grid = torch.cat([press.u_BHW[:, None], appearance.lamp_fields(press, unit)], 1)
     fields = sample_grid(grid, rest)
-    distance = SKIN_TO_LENS_MM - dome_sag(rest.square().sum(-1).clamp(max=400.0))
+    distance = SKIN_TO_LENS_MM - sag_at(rest)
     points = rest * (1 - fields[:, 0] / distance)[..., None]
     share = appearance.see_through(points, fields, press, contact, size)[:, None]
     body = contact.albedo_rgb[:, :, None] * _OBJECT_LIGHT * (1 - 0.25 * (radius / 112).square())[:, None]

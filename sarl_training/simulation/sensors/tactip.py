@@ -23,4 +23,4 @@ def render(press: Press, contact: Columns, unit: Columns, exposure: Columns, siz
     return expose(torch.lerp(black, _PIN_LIGHT * light.clamp(max=1.1), pins), radius, unit, exposure, size)
 
 
-TACTIP = Sensor("tactip", "opaque black skin with white pins", render)
+TACTIP = Sensor("tactip", render)

@@ -16,4 +16,4 @@ def render(press: Press, contact: Columns, unit: Columns, exposure: Columns, siz
     return expose(scene, radius, unit, exposure, size)
 
 
-VITAC = Sensor("vitac", "transparent skin, no pins", render)
+VITAC = Sensor("vitac", render)

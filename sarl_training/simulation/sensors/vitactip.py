@@ -22,4 +22,4 @@ def render(press: Press, contact: Columns, unit: Columns, exposure: Columns, siz
     return expose(scene, radius, unit, exposure, size)
 
 
-VITACTIP = Sensor("vitactip", "transparent skin with dark pins", render)
+VITACTIP = Sensor("vitactip", render)
