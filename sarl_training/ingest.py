@@ -1,4 +1,4 @@
-"""`sarl-train ingest LAYOUT SRC`: real frames and labels of a foreign layout as a dataset folder (DESIGN 3.2).
+"""`sarl-train ingest LAYOUT SRC`: real frames and labels of a foreign layout as a dataset folder.
 
 Images are read one at a time. What was read and what was refused, with reasons, is printed and kept in `read.csv`.
 """

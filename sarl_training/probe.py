@@ -1,4 +1,4 @@
-"""`sarl-train probe`: how much a frozen encoder knows, measured with linear probes (DESIGN 4; paper IV-A).
+"""`sarl-train probe`: how much a frozen encoder knows, measured with linear probes (paper IV-A).
 
 For every task: embed all images once, train the linear layer for three seeds, choose on val, report test; beside it an
 encoder with random weights and the mean predictor.

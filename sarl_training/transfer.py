@@ -1,4 +1,4 @@
-"""`sarl-train transfer`: does an encoder help on a sensor that it has never seen (DESIGN 4; paper V-B, Table II)?
+"""`sarl-train transfer`: does an encoder help on a sensor that it has never seen (paper V-B, Table II)?
 
 For every classification set of a dataset: fine-tune layer 4 and a head on GAP(layer 3) and GAP(layer 4), for several
 seeds; beside it the same from random weights, and a ResNet-18 trained as a whole from scratch.
