@@ -1,4 +1,4 @@
-"""Where the simulated camera's frames come from. A new source is one class with `__len__` and `frame(index)`."""
+"""Where the simulated camera's frames come from: the images and labels of a dataset folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -22,14 +21,6 @@ class Frame:
 
     rgb: np.ndarray
     truth: dict[str, float]
-
-
-class FrameSource(Protocol):
-    """Frames by index, ready to publish."""
-
-    def __len__(self) -> int: ...
-
-    def frame(self, index: int) -> Frame: ...
 
 
 class DatasetFrames:
@@ -48,6 +39,7 @@ class DatasetFrames:
         return len(self._frames)
 
     def frame(self, index: int) -> Frame:
+        """Ready to publish."""
         return self._frames[index]
 
 

@@ -1,4 +1,4 @@
-"""Publishes a frame source as a camera: `image_raw`, and the truth on `ground_truth/<task>` with the same stamp."""
+"""Publishes a dataset's frames as a camera: `image_raw`, and the truth on `ground_truth/<task>` with the same stamp."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sarl_perception.ros_process import ros
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from sarl_demo.frame_sources import DatasetFrames, FrameSource, SourceRefused, dataset_name
+from sarl_demo.frame_sources import DatasetFrames, SourceRefused, dataset_name
 from sarl_demo.ground_truth import TRUTHS
 
 PARAMETERS: dict[str, tuple[Any, str]] = {
@@ -72,8 +72,7 @@ class SimulatedCamera(Node):
             raise SourceRefused(f"parameter {name} is {value!r}; allowed: {', '.join(allowed)}")
         return value
 
-    def _open_source(self) -> FrameSource:
-        """A second source is chosen here."""
+    def _open_source(self) -> DatasetFrames:
         if not self._value("dataset"):
             raise SourceRefused("parameter dataset is empty: give a folder written by sarl-train simulate")
         dataset = Path(self._value("dataset")).expanduser()

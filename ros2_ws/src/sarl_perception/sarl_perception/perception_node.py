@@ -1,6 +1,6 @@
 """Lifecycle node: camera images in, tactile estimates out. Wiring only; the work is in the modules it imports.
 
-Topics and services are those of README, ROS 2 interface. configure loads, checks and warms up the model; activate
+Topics and services are those of README, On the robot. configure loads, checks and warms up the model; activate
 subscribes. The executor thread only takes messages; one worker thread answers the newest.
 """
 
