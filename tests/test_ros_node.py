@@ -206,7 +206,7 @@ def test_signals_end_a_busy_node_cleanly(peer: Peer, model: Path, tmp_path: Path
     ],
 )
 def test_wrong_parameters_end_with_one_line(words: list[str], named: str) -> None:
-    done = subprocess.run([sys.executable, "-m", NODE, *words], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-m", NODE, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert named in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -214,8 +214,6 @@ def test_wrong_parameters_end_with_one_line(words: list[str], named: str) -> Non
 
 def test_without_the_workspace_the_node_says_so() -> None:
     environment = {**os.environ, "AMENT_PREFIX_PATH": sys.prefix}
-    done = subprocess.run(
-        [sys.executable, "-m", NODE], capture_output=True, text=True, timeout=60, check=False, env=environment
-    )
+    done = subprocess.run([sys.executable, "-m", NODE], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 1
     assert "build the workspace" in done.stderr
