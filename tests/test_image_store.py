@@ -29,9 +29,6 @@ def test_an_image_in_name_only_is_named(tmp_path: Path) -> None:
     assert not [*image_store.cache_folder().glob("images/.*")], "nothing half-written stays in the cache"
 
 
-# ---------------------------------------------------------------------------------------------------- decoding
-
-
 def test_every_pixel_format_becomes_rgb_bytes(tmp_path: Path) -> None:
     rgb = bar_image(0.3, 20)
     grey16 = np.linspace(0, 65535, 1600).reshape(40, 40).astype(np.uint16)
@@ -153,6 +150,3 @@ def test_a_file_that_changes_under_the_reader_is_refused(tmp_path: Path, monkeyp
     monkeypatch.setattr(image_store, "content_hashes", lambda paths: ["0" * 32])
     with pytest.raises(DataRefused, match=r"a\.png: changed while it was read"):
         load_images([path], 32)
-
-
-# ---------------------------------------------------------------------------------------------------- writing

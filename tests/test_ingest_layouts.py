@@ -13,6 +13,8 @@ from sarl_training.adapters import ADAPTERS
 from sarl_training.adapters.base import sensor_name
 from sarl_training.cli import main
 from sarl_training.dataset import Dataset
+from sarl_training.dataset_writer import DatasetWriter
+from sarl_training.image_file import decode_image
 
 
 def ingest(*words: object) -> int:
@@ -218,16 +220,12 @@ def test_region_and_size(tmp_path):
     layouts.class_folders(tmp_path / "tools")
     words = ["--task", "tool", "--sensor", "digit", "--region", 4, 8, 32, 24, "--image-size", 32]
     assert ingest("class_folders", tmp_path / "tools", "--out", tmp_path / "out", *words) == 0
-    from sarl_training.image_file import decode_image
-
     assert decode_image(Dataset.open(tmp_path / "out").table("tool", "digit").images[0]).shape == (32, 32, 3)
 
 
 def test_an_interrupted_ingest_goes_on(tmp_path, monkeypatch):
     layouts.class_folders(tmp_path / "tools")
     words = ["class_folders", tmp_path / "tools", "--out", tmp_path / "out", "--task", "tool", "--sensor", "digit"]
-    from sarl_training.dataset_writer import DatasetWriter
-
     add, calls = DatasetWriter.add_encoded, []
 
     def cut(self, *args):

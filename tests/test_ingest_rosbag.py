@@ -48,7 +48,7 @@ def test_poses_are_matched_by_stamp(tmp_path, capsys, storage):
     assert "header stamps" in capsys.readouterr().out
 
 
-def test_neighbouring_frames_are_never_in_two_splits(recording, tmp_path, capsys):
+def test_neighbouring_frames_are_never_in_two_splits(recording, tmp_path):
     assert ingest(recording, "--out", tmp_path / "out", *POSE_WORDS) == 0
     table = Dataset.open(tmp_path / "out").table("pose", "vitactip")
     numbers = frames(table)

@@ -118,7 +118,7 @@ def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(images, out, monkeyp
     assert metrics(broken)[:2] == metrics(straight)[:2]
 
 
-def test_a_truncated_checkpoint_is_passed_over(images, out, monkeypatch, caplog):
+def test_a_truncated_checkpoint_is_passed_over(images, out, caplog):
     start(images, out)
     expected = newest_state(out)
     newest = max((out / "checkpoints").iterdir())
@@ -202,7 +202,7 @@ def test_a_full_disk_stops_in_one_line_and_keeps_the_old_checkpoint(images, out,
     assert newest_state(out)["step"] == STEPS_PER_EPOCH
 
 
-def test_a_collapse_raises_the_alarm(images, out, caplog):
+def test_a_collapse_raises_the_alarm():
     """All embeddings one: std 0 and rank 1; spread embeddings are fine."""
     torch.manual_seed(0)
     spread = torch.randn(200, 512)

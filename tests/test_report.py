@@ -199,7 +199,7 @@ def test_every_method_is_reported(method: str, tmp_path: Path) -> None:
     assert "Do the views fit" in page.headings and "Left out" not in page.text
 
 
-def test_runs_are_compared_in_one_page(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_runs_are_compared_in_one_page(tmp_path: Path) -> None:
     first, second = write_run(tmp_path / "a", seed=0), write_run(tmp_path / "b", "byol", seed=1)
     out = tmp_path / "both.html"
     assert main(["report", str(first), str(second), "--out", str(out)]) == 0
