@@ -1,6 +1,7 @@
 """A compressed file: what is quantised, that heads stay as they were fitted, and that a loss is refused."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -24,9 +25,23 @@ from sarl_training.quantisation import in_layers, input_peaks
 SIZE = 32
 
 
+class Parts(NamedTuple):
+    """A trunk, heads fitted on it, the graph of each (tracing takes seconds), and images."""
+
+    trunk: Trunk
+    heads: Heads
+    graph: bytes
+    heads_graph: bytes
+    images: np.ndarray
+
+    def joined(self, trunk_graph: bytes) -> OnnxModel:
+        outputs = [*self.heads.output_names, "saliency"]
+        graph = quantisation.join(trunk_graph, self.heads_graph, compression.LINKS, outputs)
+        return OnnxModel(finish(graph, {"any": "text"}))
+
+
 @pytest.fixture(scope="module")
-def parts() -> tuple[Trunk, Heads, bytes, np.ndarray]:
-    """A trunk, heads fitted on it, its graph, and images."""
+def parts() -> Parts:
     torch.manual_seed(0)
     images = np.random.default_rng(0).integers(0, 256, (48, SIZE, SIZE, 3), np.uint8)
     trunk = Trunk(Encoder())
@@ -35,19 +50,14 @@ def parts() -> tuple[Trunk, Heads, bytes, np.ndarray]:
     heads = Heads({"force": fit_regression(fold, fold)}, fit_familiarity(features.channels_BC, features.channels_BC))
     names = [*compression.LINKS, "saliency"]
     graph = trace(trunk, {INPUT: torch.zeros(2, SIZE, SIZE, 3, dtype=torch.uint8)}, names)
-    return trunk, heads, graph.SerializeToString(), images
+    examples = {"phi": features.phi_BF[:2], "channels": features.channels_BC[:2]}
+    heads_graph = trace(heads, examples, heads.output_names)
+    return Parts(trunk, heads, graph.SerializeToString(), heads_graph.SerializeToString(), images)
 
 
-def with_heads(trunk: bytes, heads: Heads) -> OnnxModel:
-    examples = {"phi": torch.zeros(2, 12288), "channels": torch.zeros(2, len(heads.familiarity.mean_C))}
-    graph = trace(heads, examples, heads.output_names).SerializeToString()
-    joined = quantisation.join(trunk, graph, compression.LINKS, [*heads.output_names, "saliency"])
-    return OnnxModel(finish(joined, {"any": "text"}))
-
-
-def test_joined_graphs_answer_like_the_module(parts: tuple) -> None:
-    trunk, heads, graph, images = parts
-    found = with_heads(graph, heads)(images)
+def test_joined_graphs_answer_like_the_module(parts: Parts) -> None:
+    trunk, heads, graph, _, images = parts
+    found = parts.joined(graph)(images)
     model = DeployedModel(trunk, heads)
     with torch.inference_mode():
         expected = dict(zip(model.output_names, model(torch.from_numpy(images)), strict=True))
@@ -56,23 +66,23 @@ def test_joined_graphs_answer_like_the_module(parts: tuple) -> None:
         assert found[name] == pytest.approx(values.numpy(), rel=1e-3, abs=1e-5 * float(values.abs().max())), name
 
 
-def test_joined_int8_graph_is_near_float(parts: tuple) -> None:
-    trunk, heads, graph, images = parts
+def test_joined_int8_graph_is_near_float(parts: Parts) -> None:
+    trunk, _, graph, _, images = parts
     file = with_integer_products(graph, in_layers(input_peaks(trunk, images), ("layer1", "layer3")))
     plain, found = OnnxModel(graph)(images), OnnxModel(file)(images)
     error = np.abs(found["phi"] - plain["phi"]).mean() / plain["phi"].std()
     assert 0 < error < 0.05
-    assert set(with_heads(file, heads)(images)) == {"force", "force_covariance", "unfamiliarity", "saliency"}
+    assert set(parts.joined(file)(images)) == {"force", "force_covariance", "unfamiliarity", "saliency"}
 
 
-def test_fp16_keeps_inputs_and_outputs_float(parts: tuple) -> None:
-    _, heads, graph, images = parts
+def test_fp16_keeps_inputs_and_outputs_float(parts: Parts) -> None:
+    graph, images = parts.graph, parts.images
     file = quantisation.to_fp16(graph)
     assert len(file) < 0.6 * len(graph)
     plain, found = OnnxModel(graph)(images), OnnxModel(file)(images)
     assert found["phi"].dtype == np.float32
     assert np.abs(found["phi"] - plain["phi"]).max() < 0.02 * plain["phi"].std()
-    assert np.isfinite(with_heads(file, heads)(images)["force_covariance"]).all()
+    assert np.isfinite(parts.joined(file)(images)["force_covariance"]).all()
 
 
 @pytest.mark.parametrize("kind", ["int8", pytest.param("fp16", marks=pytest.mark.slow)])
