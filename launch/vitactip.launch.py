@@ -26,6 +26,7 @@ ARGUMENTS = [
         default_value="",
         description="Model: a name in the package's models folder, an absolute path, ~/path or package://package/path",
     ),
+    DeclareLaunchArgument("sensor", default_value="", description="Sensor that the model must be for, as it names it"),
     DeclareLaunchArgument(
         "params_file",
         default_value=str(SHARE / "config" / "perception.yaml"),
@@ -37,6 +38,9 @@ ARGUMENTS = [
         default_value="",
         choices=["", "raw", "compressed"],
         description="raw: sensor_msgs/Image on image_topic; compressed: jpeg or png on image_topic/compressed",
+    ),
+    DeclareLaunchArgument(
+        "region", default_value="", description="The sensor in the image: [x, y, width, height], pixels"
     ),
     DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node: one per sensor"),
     DeclareLaunchArgument("frame_id", default_value="", description="Frame of every output, instead of the model's"),
@@ -67,9 +71,11 @@ def perception_node(context: LaunchContext) -> list[Node]:
     parameters: dict[str, Any] = {
         # Else launch_ros reads them as YAML: a frame named 1 or on would be no text.
         name: ParameterValue(given[name], value_type=str)
-        for name in ("model", "image_transport", "frame_id")
+        for name in ("model", "sensor", "image_transport", "frame_id")
         if name in given
     }
+    if "region" in given:
+        parameters["region"] = region(given["region"])
     if "providers" in given:
         parameters["providers"] = [provider.strip() for provider in given["providers"].split(",")]
     for name in ("autostart", "use_sim_time"):
@@ -87,6 +93,14 @@ def perception_node(context: LaunchContext) -> list[Node]:
             output="screen",
         )
     ]
+
+
+def region(text: str) -> list[int]:
+    """Four numbers written as in YAML."""
+    try:
+        return [int(number) for number in text.strip("[] ").split(",")]
+    except ValueError as error:
+        raise RuntimeError(f"region is {text!r}; allowed: [x, y, width, height] in pixels") from error
 
 
 def rviz(context: LaunchContext) -> list[Any]:

@@ -26,9 +26,11 @@ NO_LAUNCH = "launch_ros is not on the Python index: source a ROS 2 installation 
 ARGUMENTS = {
     "vitactip.launch.py": [
         "model",
+        "sensor",
         "params_file",
         "image_topic",
         "image_transport",
+        "region",
         "namespace",
         "frame_id",
         "providers",
@@ -115,9 +117,11 @@ def test_vitactip_launch_with_every_argument(domain: None, tmp_path: Path, param
         "vitactip.launch.py",
         tmp_path / "log",
         model=model,
+        sensor="vitactip",
         params_file=params_file,
         namespace="left",
         image_topic="cam/image",
+        region="[0, 0, 8, 8]",
         image_transport="raw",
         frame_id="1",  # a name that YAML takes for a number
         providers="NoSuchExecutionProvider, CPUExecutionProvider",
@@ -157,6 +161,7 @@ def test_demo_launch_answers_its_camera(domain: None, tmp_path: Path, params_fil
     [
         ("vitactip.launch.py", {"image_transport": "video"}, "Valid options are"),
         ("vitactip.launch.py", {"autostart": "perhaps"}, "Valid options are"),
+        ("vitactip.launch.py", {"region": "whole"}, "region"),
         ("vitactip.launch.py", {"params_file": "/no/such/file.yaml"}, "no such file /no/such/file.yaml"),
         ("demo.launch.py", {}, "dataset"),
     ],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,17 @@ pytest.importorskip("rclpy", reason=robot_side.NOT_BUILT)
 pytest.importorskip("sarl_msgs.msg", reason=robot_side.NOT_BUILT)
 
 from rcl_interfaces.srv import GetParameters, ListParameters
-from ros_camera import camera
-from ros_peer import CYCLE, NODE, TOPICS, Peer, parameters, running, stamps_of
+from ros_camera import DEFAULT_TRANSPORT, camera
+from ros_peer import CYCLE, DEADLINE_S, NODE, TOPICS, Peer, parameters, running, stamps_of
 from sarl_perception.frame_counters import OUTCOMES
 from tiny_model import write_model
 
 pytestmark = pytest.mark.ros
 BLACK = np.zeros((48, 64, 3), np.uint8)
 KEPT_UP = 10  # fuzzed images between two that are waited for, so that the node is never left behind
+PROFILE = robot_side.ROOT / "ros2_ws" / "src" / "sarl_perception" / "config" / "fastdds_large_frames.xml"
+LAST_PEER = 31  # of those that rmw_fastrtps announces itself to with discovery on this machine only
+AT_START = 8  # announcements that Fast DDS makes in quick succession, and some
 
 
 @pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
@@ -86,6 +91,25 @@ def test_two_sensors_do_not_hear_each_other(ros_domain: None, tmp_path: Path) ->
     right.close()
 
 
+def test_the_node_goes_on_announcing_itself_to_cameras_that_start(
+    ros_domain: None, model: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a camera that was killed and is back finds the node up to 3 s later: see the profile."""
+    for variable in DEFAULT_TRANSPORT:
+        monkeypatch.setenv(variable, str(PROFILE))
+    heard_s: list[float] = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        ear.bind(("127.0.0.1", 7410 + 250 * int(os.environ["ROS_DOMAIN_ID"]) + 2 * LAST_PEER))
+        ear.settimeout(DEADLINE_S)
+        with running(NODE, log, *parameters(model=model)):
+            while len(heard_s) < 2 * AT_START:
+                assert ear.recv(65536).startswith(b"RTPS")
+                now_s = time.monotonic()
+                if not heard_s or now_s > heard_s[-1] + 0.05:  # one announcement comes as several packets
+                    heard_s.append(now_s)
+    assert np.diff(heard_s[AT_START:]).min() < 1.0
+
+
 def footprint(pid: int) -> dict[str, int]:
     """Threads, open files and resident memory (kB) of a process."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
@@ -119,15 +143,18 @@ def test_fifty_life_cycles_leak_nothing(peer: Peer, model: Path, log: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_overload_never_ages_the_answers(peer: Peer, tmp_path: Path, log: Path) -> None:
-    """120 Hz and a model ten times slower: every answer is younger than two inferences."""
+    """120 Hz and a model ten times slower: half of the answers are younger than two inferences; with a queue, none."""
     model = write_model(tmp_path / "slow.onnx", slowness=1)
     peer.node.destroy_publisher(peer.camera)
     with running(NODE, log, *parameters(model=model, threads=1)), camera(rate=120):
-        status = peer.status(lambda _, values: int(values["answered"]) > 300, "300 answers", 120)
+        status = peer.status(lambda _, values: int(values["answered"]) > 300, "300 answers", 600)
     values = {item.key: item.value for item in status.values}
-    for percentile in ("p50", "p99"):
-        assert float(values[f"latency_ms_{percentile}"]) < 2 * float(values[f"inference_ms_{percentile}"])
+    age_ms, transport_ms, inference_ms = (
+        float(values[f"{name}_ms_p50"]) for name in ("latency", "transport", "inference")
+    )
+    assert age_ms - transport_ms < 2 * inference_ms
     assert int(values["dropped"]) > int(values["answered"])
 
 

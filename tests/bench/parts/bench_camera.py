@@ -1,4 +1,4 @@
-"""A camera for the bench: best-effort rgb8 frames at a rate for some seconds; prints the first stamp (ns) and how many.
+"""A camera for the bench: best-effort rgb8 frames at a rate for some seconds; prints when it begins (ns) and how many.
 
 python bench_camera.py WIDTH HEIGHT RATE SECONDS [--at-once]
 
@@ -28,7 +28,7 @@ def main(width: int, height: int, rate: float, seconds: float, *, at_once: bool)
         while publisher.get_subscription_count() == 0:
             time.sleep(0.05)
         time.sleep(0.5)  # matched here is not yet matched there
-    first_ns = node.get_clock().now().nanoseconds
+    print(node.get_clock().now().nanoseconds, flush=True)
     start_s = next_s = time.monotonic()
     sent = 0
     while time.monotonic() < start_s + seconds:
@@ -37,7 +37,7 @@ def main(width: int, height: int, rate: float, seconds: float, *, at_once: bool)
         sent += 1
         next_s += 1 / rate
         time.sleep(max(0.0, next_s - time.monotonic()))
-    print(first_ns, sent, flush=True)
+    print(sent, flush=True)
 
 
 if __name__ == "__main__":
