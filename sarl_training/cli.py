@@ -95,14 +95,16 @@ def _parse(module: object, verb: str, words: list[str]) -> object | None:
         if stop.code in (0, None):
             print(out.getvalue(), end="")
             return None
-        raise UsageError(_one_line(err.getvalue() or out.getvalue()) + f"; see sarl-train {verb} --help") from None
+        topic = " ".join([verb, *words[:1]]) if words and not words[0].startswith("-") else verb
+        raise UsageError(_one_line(err.getvalue() or out.getvalue()) + f"; see sarl-train {topic} --help") from None
 
 
 def _one_line(boxed: str) -> str:
-    """The text of tyro's box without its title, which the text says again."""
+    """The text of tyro's box without its title, which the text says again, and without the help that `see` names."""
     text = re.sub(r"\x1b\[[0-9;]*m|[─-╿]", " ", boxed).split("For full helptext")[0]
     title, *lines = [" ".join(line.split()) for line in text.splitlines() if line.strip("- ")]
-    return " ".join(lines) or title
+    said = " ".join(lines) or title
+    return re.split(r" Got errors:| Argument helptext:", said)[0].removeprefix("Error parsing ").rstrip(".")
 
 
 def _overview() -> str:

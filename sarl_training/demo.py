@@ -17,13 +17,15 @@ from pathlib import Path
 
 from sarl_training import export, pretrain, probe, simulate
 from sarl_training.atomic_file import write_atomically
-from sarl_training.errors import RunFailed
+from sarl_training.errors import RunFailed, UsageError
+from sarl_training.output_place import check_writable
 from sarl_training.run_folder import provenance
 
 # Sized for 15 minutes on two cores: what is smaller than the paper is the image, the data and the number of epochs.
 SUITE, IMAGE_SIZE, EPOCHS, BATCH_SIZE = "demo", 64, 6, 32
 FRAMES, RATE_HZ = 300, 30.0
 TASK = "edge_pose"
+MARK = "made_by_sarl_train_demo.txt"
 AXES = ("x_mm", "z_mm", "theta_deg")
 _ROWS = (
     ("mean predictor", "mean"),
@@ -37,20 +39,19 @@ class DemoConfig:
     """Everything in one go, small: simulate, pretrain, probe, export, publish over ROS 2, compare with ground truth."""
 
     out: Path = Path("runs/demo")
-    """Folder of the demo; what an earlier demo left there is replaced."""
+    """Folder of the demo; what an earlier demo left there is replaced, a folder of anything else refused."""
     seed: int = 0
     """Seed of the data and the training."""
 
 
 def run(config: DemoConfig) -> None:
     """Write `summary.json` and pictures into `config.out`; RunFailed when the workspace is not built or a process
-    fails.
+    fails, UsageError when `config.out` holds what no demo made.
     """
     began = time.monotonic()
     workspace = _workspace()
     data, encoder, model = config.out / "data", config.out / "pretrain", config.out / "model" / "vitactip_demo.onnx"
-    for old in (data, data.with_name("data.partial"), encoder, config.out / "probe", model.parent, config.out / "ros"):
-        shutil.rmtree(old, ignore_errors=True)
+    clear(config.out)
     _stage("1/5 simulate", lambda: simulate.run(simulate.SimulateConfig(out=data, suite=SUITE, seed=config.seed)))
     words = ["sarl", "--data", data, "--out", encoder, "--image-size", IMAGE_SIZE, "--epochs", EPOCHS]
     words += ["--batch-size", BATCH_SIZE, "--seed", config.seed]
@@ -65,6 +66,17 @@ def run(config: DemoConfig) -> None:
     summary = _summary(config, json.loads(ros_file.read_text(encoding="utf-8")), time.monotonic() - began)
     write_atomically(config.out / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
     print("\n".join(_report(config, summary, model, data)))
+
+
+def clear(out: Path) -> None:
+    """Remove what an earlier demo left in `out`; UsageError, and nothing is removed, if no demo made it."""
+    check_writable(out)
+    mark = out / MARK
+    if out.exists() and any(out.iterdir()) and not mark.exists() and not (out / "summary.json").exists():
+        raise UsageError(f"--out {out}: holds files that no demo made; choose another, or a folder that does not exist")
+    write_atomically(mark, b"A later sarl-train demo may replace what is in this folder.\n")
+    for name in ("data", "data.partial", "pretrain", "probe", "model", "ros"):
+        shutil.rmtree(out / name, ignore_errors=True)
 
 
 def _stage(title: str, work: Callable[[], None]) -> None:

@@ -28,6 +28,7 @@ from sarl_training.model_card import ModelFacts, card, summary
 from sarl_training.model_measurement import draw, measure_unlike
 from sarl_training.networks import load_encoder
 from sarl_training.onnx_file import OnnxModel, compare, to_onnx
+from sarl_training.output_place import check_writable
 from sarl_training.run_folder import git_commit, provenance
 from sarl_training.task_answers import labels
 from sarl_training.task_tables import known_tasks, task_tables
@@ -69,6 +70,7 @@ class ExportConfig:
 
 def run(config: ExportConfig) -> None:
     """Write `config.out` only after it agreed with PyTorch, or when compressed with float32; else raises RunFailed."""
+    check_writable(config.out.parent)
     device, notes = resolve_device(config.device), _read_notes(config.notes)
     encoder, metadata = load_encoder(config.encoder)
     size = image_size_for(metadata, config.image_size)

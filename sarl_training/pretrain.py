@@ -24,6 +24,7 @@ from sarl_training.methods import METHODS, Method
 from sarl_training.networks import ENCODER_FILE, Encoder
 from sarl_training.online_probe import OnlineProbe
 from sarl_training.optim import build_optimiser
+from sarl_training.output_place import check_out
 from sarl_training.pretrain_config import PretrainConfig, continued, parse, recorded_config
 from sarl_training.pretraining import Pretraining
 from sarl_training.run_folder import RunFolder, provenance
@@ -47,6 +48,7 @@ def run(config: PretrainConfig) -> None:
         config = continued(config, recorded_config(folder, config.method_name))
     else:
         folder.check_unused()
+        check_out(config.out, config.data)
     require(config.trackers)
     fabric = launch(config.device, config.precision)
     with _one_line_when_out_of_memory(config):

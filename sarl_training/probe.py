@@ -20,6 +20,7 @@ from sarl_training.features import extract, image_size_for, random_encoder, stat
 from sarl_training.labels import SPLITS
 from sarl_training.linear_probe import LinearProbe
 from sarl_training.networks import Encoder, load_encoder
+from sarl_training.output_place import check_out
 from sarl_training.pictures import confusion_matrices, predicted_against_true
 from sarl_training.probe_metrics import table_lines
 from sarl_training.readouts import READOUTS
@@ -58,6 +59,7 @@ class ProbeConfig:
 
 def run(config: ProbeConfig) -> None:
     """Print the tables; write probe.json and one picture per task into `config.out`."""
+    check_out(config.out, config.data)
     device = resolve_device(config.device)
     encoder, metadata = load_encoder(config.encoder)
     size = image_size_for(metadata, config.image_size)

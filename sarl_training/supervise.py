@@ -21,6 +21,7 @@ from sarl_training.errors import RunFailed, UsageError
 from sarl_training.fabric import launch
 from sarl_training.label_budget import with_labels
 from sarl_training.optim import OptimConfig
+from sarl_training.output_place import check_out
 from sarl_training.run_folder import RunFolder, provenance
 from sarl_training.supervised_run import SupervisedRun, TaskData
 from sarl_training.task_tables import known_tasks, task_tables
@@ -96,6 +97,7 @@ def run(config: SuperviseConfig) -> None:
         _check_same(config, _recorded(folder))
     else:
         folder.check_unused()
+        check_out(config.out, config.data)
     fabric = launch(config.device, config.precision)
     if fabric.world_size > 1:
         raise UsageError("supervise: trains in one process; start it without torchrun, one run per GPU")

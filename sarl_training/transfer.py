@@ -20,6 +20,7 @@ from sarl_training.features import image_size_for, random_encoder, statistics_sa
 from sarl_training.fine_tuning import FineTuning, fine_tune
 from sarl_training.labels import SPLITS
 from sarl_training.networks import Encoder, load_encoder
+from sarl_training.output_place import check_out
 from sarl_training.probe_metrics import Scores, classification_scores
 from sarl_training.run_folder import provenance
 from sarl_training.transfer_sets import transfer_tables
@@ -72,6 +73,7 @@ class TransferConfig:
 
 def run(config: TransferConfig) -> None:
     """Print a table of Top-1 and Top-5 on test, mean ± std over seeds; write transfer.json."""
+    check_out(config.out, config.data)
     device = resolve_device(config.device)
     encoder, metadata = load_encoder(config.encoder) if config.encoder else (None, {})
     size = image_size_for(metadata, config.image_size)

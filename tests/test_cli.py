@@ -9,8 +9,10 @@ import pytest
 import robot_side  # noqa: F401  (makes sarl_perception importable)
 from sarl_perception.estimator import TactileEstimator
 
+from sarl_training import demo
 from sarl_training.cli import VERBS, main
 from sarl_training.dataset import Dataset, load_images
+from sarl_training.errors import UsageError
 from sarl_training.tasks import TASKS
 
 
@@ -93,6 +95,19 @@ def test_help_names_the_flags(verb, capsys):
         (["simulate", "--out", "{root}/x", "--seed", str(2**31)], 2, "from 0 to 2147483647"),
         (["simulate", "--out", "{root}/x", "--suite", "tiny"], 2, "sarl-train: invalid choice 'tiny'"),
         (["simulate", "--out", "{root}/run/config.yaml/x", "--suite", "smoke"], 1, "cannot write: Not a directory"),
+        (["pretrain", "sarl", "--data", "{root}/data", "--out", "{root}/data"], 2, "is the folder of --data"),
+        (["supervise", "--data", "{root}/data", "--out", "{root}/data"], 2, "is the folder of --data"),
+        (["pretrain", "sarl", "--data", "{root}/data", "--out", "{root}/model.onnx/x"], 2, "model.onnx is a file"),
+        (
+            ["export", "--encoder", "{root}/run", "--data", "{root}/data", "--out", "{root}/model.onnx/x.onnx"],
+            2,
+            "model.onnx is a file",
+        ),
+        (
+            ["pretrain", "sarl", "--data", "{root}/data", "--out", "{root}/x", "--batch-size", "many"],
+            2,
+            "could be instantiated from ['many']; see sarl-train pretrain sarl --help",
+        ),
         (["probe", "--encoder", "{root}/none", "--data", "{root}/data", "--out", "{root}/x"], 3, "none"),
         (["export", "--encoder", "{root}/run", "--data", "{root}/data", "--out", "{root}/x.pt"], 2, ".onnx"),
     ],
@@ -104,6 +119,20 @@ def test_bad_input_is_refused_in_one_line_and_writes_nothing(finished, capsys, w
     assert named in error[-1] and error[-1].startswith("sarl-train: ")
     assert len([line for line in error if line.startswith("sarl-train:")]) == 1
     assert sorted(finished.iterdir()) == before
+
+
+def test_demo_removes_nothing_that_no_demo_made(tmp_path):
+    mine = tmp_path / "runs" / "data" / "mine.csv"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("x")
+    with pytest.raises(UsageError, match="no demo made"):
+        demo.clear(tmp_path / "runs")
+    assert mine.exists()
+
+    demo.clear(tmp_path / "demo")
+    (tmp_path / "demo" / "data").mkdir()
+    demo.clear(tmp_path / "demo")
+    assert not (tmp_path / "demo" / "data").exists()
 
 
 def test_an_empty_folder_is_refused(tmp_path, capsys):

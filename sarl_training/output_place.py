@@ -1,0 +1,22 @@
+"""Where results may be written, asked before hours of work and not after them."""
+
+import os
+from pathlib import Path
+
+from sarl_training.errors import UsageError
+
+
+def check_out(out: Path, data: Path) -> None:
+    """UsageError if `--out`, a folder of results, is the data itself or cannot be written. Nothing is created."""
+    if out.resolve() == data.resolve():
+        raise UsageError(f"--out {out}: is the folder of --data; choose another, results do not go among the data")
+    check_writable(out)
+
+
+def check_writable(folder: Path) -> None:
+    """UsageError if `folder` cannot be written, nor made in its nearest parent that exists."""
+    place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not place.is_dir():
+        raise UsageError(f"--out: {place} is a file, not a folder; choose another place")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UsageError(f"--out: {place} cannot be written with your permissions; choose another place")
