@@ -51,6 +51,7 @@ def test_a_standstill_is_timed() -> None:
 
 def test_the_verdict_holds_every_bar(tmp_path: Path) -> None:
     pytest.importorskip("rclpy", reason=robot_side.NOT_BUILT)
+    pytest.importorskip("sarl_msgs.msg", reason=robot_side.NOT_BUILT)
     from sarl_demo.servo import is_good, table
     from sarl_demo.servo_pictures import draw_outline, draw_sheet
 

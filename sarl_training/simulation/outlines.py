@@ -27,14 +27,12 @@ Pieces = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class Nearest:
-    """The outline's points nearest to N query points: arrays [N, 2] or [N], mm, 1/mm."""
+    """The outline's points nearest to N query points: arrays [N, 2] or [N], mm."""
 
     distance_mm: np.ndarray
     """Signed: negative inside the material."""
     point_mm: np.ndarray
     normal: np.ndarray
-    curvature_per_mm: np.ndarray
-    """Positive where the material is convex; infinite at a corner."""
     along_mm: np.ndarray
     """Length of the walk from its start."""
 
@@ -84,11 +82,7 @@ class Outline:
         distances, points, normals, alongs = (np.stack(values) for values in zip(*feet, strict=True))
         best = np.abs(distances).argmin(0)
         rows = np.arange(len(points_mm))
-        with np.errstate(divide="ignore"):
-            curvatures = np.where(self._turns == 0, 0.0, self._turns / self._lengths)
-        return Nearest(
-            distances[best, rows], points[best, rows], normals[best, rows], curvatures[best], alongs[best, rows]
-        )
+        return Nearest(distances[best, rows], points[best, rows], normals[best, rows], alongs[best, rows])
 
     def _foot(self, piece: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Signed distance (infinite without a foot), foot, normal and length of the walk for one piece."""
