@@ -114,7 +114,7 @@ def test_the_new_units_frames_are_familiar() -> None:
     rng = np.random.default_rng(0)
     whitening_CC, threshold = rng.normal(size=(6, 6)), 1.4
     own_NC = rng.normal(size=(300, 6)) * 2 + 9
-    mean_C, new_CC = uncertainty.recentred(own_NC, np.zeros(6), whitening_CC, threshold)
+    mean_C, new_CC = uncertainty.recentred(own_NC, whitening_CC, threshold)
     unfamiliar_N = np.sqrt(np.square((rng.normal(size=(3000, 6)) * 2 + 9 - mean_C) @ new_CC).mean(1))
     assert 0.002 < (unfamiliar_N > threshold).mean() < 0.03
 

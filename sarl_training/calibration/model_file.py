@@ -75,8 +75,8 @@ class ModelFile:
 
     def recentred(self, channels_NC: np.ndarray) -> dict[str, np.ndarray]:
         """Numbers of the sense for unfamiliar frames by which these frames of the new unit are what is familiar."""
-        old = self._values("familiarity.mean_C"), self._values("familiarity.whitening_CC")
-        mean_C, whitening_CC = recentred(channels_NC, *old, float(self.contract["unfamiliar_threshold"]))
+        old_CC = self._values("familiarity.whitening_CC")
+        mean_C, whitening_CC = recentred(channels_NC, old_CC, float(self.contract["unfamiliar_threshold"]))
         return {"familiarity.mean_C": mean_C, "familiarity.whitening_CC": whitening_CC}
 
     def read(self, images_NHWC: np.ndarray, name: str, label: str) -> dict[str, np.ndarray]:

@@ -58,9 +58,7 @@ def held_out_covariances(
     return found
 
 
-def recentred(
-    channels_NC: np.ndarray, mean_C: np.ndarray, whitening_CC: np.ndarray, threshold: float
-) -> tuple[np.ndarray, np.ndarray]:
+def recentred(channels_NC: np.ndarray, whitening_CC: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """Mean and whitening for the new unit's frames: its own mean, and a scale by which `FALSE_ALARMS` of the frames
     pass the threshold that stays in the file. Frames are scored against the mean of the others.
     """
