@@ -27,7 +27,7 @@ from sarl_demo.tip_motion import MM, STILL, MovingTip, TipPose, limited
 
 _LEAST_SPEED = 0.15  # share of the speed that is kept whatever the heading error, or a corner is never left
 _DEPTH_TOLERANCE_MM = 1.0  # depth error at which the tip stands still along the edge
-_COMMAND_TIMEOUT_S = 0.1  # whatever listens to cmd_vel is taken to stop so soon without a command, as outline_camera does
+_COMMAND_TIMEOUT_S = 0.1  # what listens to cmd_vel is taken to stop so soon without one, as outline_camera does
 _UNITS = np.array([MM, MM, 1.0])  # SI to mm, mm, rad
 
 
