@@ -23,7 +23,7 @@ from sarl_training.calibration.unlabelled import adapt
 from sarl_training.dataset import Dataset, Table, load_images
 from sarl_training.errors import DataRefused, RunFailed, UsageError
 from sarl_training.onnx_file import PARITY, OnnxModel
-from sarl_training.pictures import predicted_against_true
+from sarl_training.pictures import before_and_after, predicted_against_true
 from sarl_training.run_folder import git_commit, provenance
 from sarl_training.task_tables import known_tasks
 from sarl_training.tasks import TASKS, Task
@@ -95,14 +95,22 @@ def _adapt(config: CalibrateConfig, model: ModelFile, dataset: Dataset) -> None:
     """Without labels."""
     frames = dataset.ssl_pool(str(model.contract["sensor"]))
     found = adapt(model, frames, _units(config, model))
-    errors = {head.output: head.expected_D.tolist() for head in found.heads}
+    errors = {head.task.output: head.expected_D.tolist() for head in found.heads}
     contract = _contract(model.contract, dataset, "adapted without labels", errors)
     file = model.written(found.numbers, contract)
+    for head in found.heads:
+        before_and_after(
+            config.out.with_suffix(f".{head.task.name}.png"),
+            f"{head.task.output}: answers to {found.frames} frames without labels",
+            _axes(head.task),
+            head.before_ND / head.task.si_scale,
+            head.after_ND / head.task.si_scale,
+        )
     page = adapted_card(config.out.stem, config.model.name, contract, found, provenance()["command"])
     write_atomically(config.out.with_suffix(".md"), page.encode())
     write_atomically(config.out, file)
     print("\n".join(adapted_table(found)))
-    print(f"written: {config.out}; its card is beside it; {config.model} is as it was")
+    print(f"written: {config.out}; its card and picture are beside it; {config.model} is as it was")
 
 
 def _refit(config: CalibrateConfig, model: ModelFile, dataset: Dataset) -> None:
@@ -122,12 +130,11 @@ def _refit(config: CalibrateConfig, model: ModelFile, dataset: Dataset) -> None:
     file = model.written(found.numbers, contract)
     for fact in found.facts:
         _check(file, fact, tables[fact.task], model.image_size)
-        axes = [f"{axis} ({unit})" for axis, unit in zip(fact.task.axes, fact.task.units, strict=True)]
         shown = {"as it was": fact.before_ND, "calibrated, contacts left out": fact.held_out_ND}
         predicted_against_true(
             config.out.with_suffix(f".{fact.task.name}.png"),
             f"{fact.task.output}{' (simulated)' if dataset.simulated else ''}",
-            axes,
+            _axes(fact.task),
             fact.label_ND / fact.task.si_scale,
             {name: values / fact.task.si_scale for name, values in shown.items()},
         )
@@ -136,6 +143,11 @@ def _refit(config: CalibrateConfig, model: ModelFile, dataset: Dataset) -> None:
     write_atomically(config.out, file)
     print("\n".join(table(found.facts)))
     print(f"written: {config.out}; its card and pictures are beside it; {config.model} is as it was")
+
+
+def _axes(task: Task) -> list[str]:
+    """As pictures name them."""
+    return [f"{axis} ({unit})" for axis, unit in zip(task.axes, task.units, strict=True)]
 
 
 def _units(config: CalibrateConfig, model: ModelFile) -> Mapping[str, UnitHead]:

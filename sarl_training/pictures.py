@@ -31,6 +31,21 @@ def predicted_against_true(
     _save(figure, path)
 
 
+def before_and_after(path: Path, title: str, axes: Sequence[str], before_ND: np.ndarray, after_ND: np.ndarray) -> None:
+    """What a model answers to the same frames before and after a change, one panel per axis; written as PNG."""
+    figure = Figure(figsize=(3.2 * len(axes), 3.7), layout="constrained")
+    figure.suptitle(title)
+    for d, (axis, name) in enumerate(zip(figure.subplots(1, len(axes), squeeze=False)[0], axes, strict=True)):
+        before_N, after_N = before_ND[:, d], after_ND[:, d]
+        ends = [min(before_N.min(), after_N.min()), max(before_N.max(), after_N.max())]
+        axis.plot(ends, ends, color="0.6", linewidth=1)
+        axis.scatter(before_N, after_N, s=10, alpha=0.6, linewidths=0)
+        axis.set_title(f"moved by {(after_N - before_N).mean():+.3g} on average", fontsize=9)
+        axis.set_xlabel(f"{name} as it was")
+        axis.set_ylabel(f"{name} after")
+    _save(figure, path)
+
+
 def confusion_matrices(
     path: Path, title: str, class_names: Sequence[str], true_N: np.ndarray, predicted: Mapping[str, np.ndarray]
 ) -> None:

@@ -111,6 +111,7 @@ def test_frames_without_labels_adapt_a_model(
     assert new.contract["outputs"][0]["validation_error"] == known.error_D.tolist()
     assert new.head("edge_pose").bias_D == pytest.approx(old.head("edge_pose").bias_D + 1e-3, abs=1e-5)
     assert "nothing here was measured on this unit" in out.with_suffix(".md").read_text()
+    assert out.with_suffix(".edge_pose.png").stat().st_size > 5000
     assert new.trunk_sha256() == old.trunk_sha256()
 
 

@@ -7,9 +7,11 @@ import numpy as np
 
 from sarl_training.calibration.coverage import range_line
 from sarl_training.calibration.fit import candidate_name
-from sarl_training.calibration.unlabelled import SPREAD, Adapted
+from sarl_training.calibration.unlabelled import Adapted
 from sarl_training.task_answers import Calibration
 from sarl_training.tasks import Task
+
+SPREAD = (0.05, 0.95)  # of the answers without labels, for the table
 
 
 @dataclass(frozen=True)
@@ -105,26 +107,30 @@ Mean absolute error. After: each contact judged by a fit, choice of candidates i
 
 
 def adapted_table(adapted: Adapted) -> list[str]:
-    """Where the answers lay before and after, and the error to expect; SI units."""
+    """Where the answers lay before and after, and the error to expect, in the dataset's units."""
     low, high = (f"{share:.0%}" for share in SPREAD)
     lines = [
         f"| head | axis | answers before, {low} to {high} | after | error on simulated units left out | unit |",
         "|---|---|---|---|---|---|",
     ]
     for head in adapted.heads:
-        rows = zip(head.axes, head.units, head.before_D2, head.after_D2, head.expected_D, strict=True)
+        task = head.task
+        spans = [
+            np.quantile(values_ND / task.si_scale, SPREAD, axis=0).T for values_ND in (head.before_ND, head.after_ND)
+        ]
+        rows = zip(task.axes, task.units, *spans, head.expected_D / task.si_scale, strict=True)
         for axis, unit, before, after, expected in rows:
-            spans = " | ".join(f"{span[0]:.3g} to {span[1]:.3g}" for span in (before, after))
-            lines.append(f"| {head.output} | {axis} | {spans} | {expected:.2g} | {unit} |")
+            said = " | ".join(f"{span[0]:.3g} to {span[1]:.3g}" for span in (before, after))
+            lines.append(f"| {task.output} | {axis} | {said} | {expected:.2g} | {unit} |")
     return lines
 
 
 def adapted_card(name: str, source: str, contract: Mapping[str, object], adapted: Adapted, command: str) -> str:
     """The page of a model that was moved to another unit without labels, Markdown."""
-    origin, changed = contract["provenance"], [head.output for head in adapted.heads]
+    origin, changed = contract["provenance"], [head.task.output for head in adapted.heads]
     kept = [entry["name"] for entry in contract["outputs"] if entry["name"] not in changed]
     learned = [
-        f"- {head.output}: learned from {head.learned_from[0]} contacts on {head.learned_from[1]} simulated units."
+        f"- {head.task.output}: learned from {head.learned_from[0]} contacts on {head.learned_from[1]} simulated units."
         for head in adapted.heads
     ]
     limits = [

@@ -13,21 +13,19 @@ from sarl_training.calibration.many_units import UnitHead
 from sarl_training.calibration.model_file import ModelFile
 from sarl_training.dataset import load_images
 from sarl_training.errors import DataRefused
+from sarl_training.tasks import TASKS, Task
 
 LEAST_FRAMES = 30
-SPREAD = (0.05, 0.95)
 
 
 @dataclass(frozen=True)
 class AdaptedHead:
     """One head that changed without labels; SI units."""
 
-    output: str
-    axes: Sequence[str]
-    units: Sequence[str]
-    before_D2: np.ndarray
-    """5 % and 95 % of the answers of the file as it was."""
-    after_D2: np.ndarray
+    task: Task
+    before_ND: np.ndarray
+    """Answers of the file as it was."""
+    after_ND: np.ndarray
     expected_D: np.ndarray
     """Mean absolute error on simulated units left out, of each only unlabelled contacts known."""
     learned_from: tuple[int, int]
@@ -58,7 +56,7 @@ def adapt(model: ModelFile, frames: Sequence[Path], units: Mapping[str, UnitHead
     images = load_images(frames, model.image_size)
     numbers: dict[str, np.ndarray] = {}
     heads = []
-    entries = {entry["name"]: entry for entry in model.contract["outputs"]}
+    tasks = {task.output: task for task in TASKS.values()}
     for output, unit_head in units.items():
         head, seen = model.head(output), model.read(images, output, f"{output} features")
         z_NF = head.standardise(seen["phi"].astype(np.float64))
@@ -69,11 +67,9 @@ def adapt(model: ModelFile, frames: Sequence[Path], units: Mapping[str, UnitHead
         numbers |= model.recentred(seen["channels"])
         heads.append(
             AdaptedHead(
-                output=output,
-                axes=entries[output]["axes"],
-                units=entries[output]["unit"],
-                before_D2=np.quantile(seen[output], SPREAD, axis=0).T,
-                after_D2=np.quantile(answers_ND, SPREAD, axis=0).T,
+                task=tasks[output],
+                before_ND=seen[output].astype(np.float64),
+                after_ND=answers_ND,
                 expected_D=unit_head.error_D,
                 learned_from=(int(unit_head.size[0]), int(unit_head.size[1])),
             )
