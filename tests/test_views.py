@@ -185,7 +185,7 @@ def test_crops_are_distributed_as_in_torchvision():
         "top": (top, our_top),
     }
     for name, (reference, ours) in pairs.items():
-        assert ks_2samp(reference, ours).pvalue > ALIKE, name
+        assert ks_2samp(reference, ours, method="asymp").pvalue > ALIKE, name
 
 
 SIZE, SCALE = 32, 32 / views.BLUR_REFERENCE
@@ -224,7 +224,7 @@ def test_views_are_distributed_as_in_torchvision(stages):
     ours = (make(images, config, size=SIZE).x_BCHW + 1) / 2
     other = statistics(ours)
     for name, value in statistics(theirs).items():
-        assert ks_2samp(value, other[name]).pvalue > ALIKE, name
+        assert ks_2samp(value, other[name], method="asymp").pvalue > ALIKE, name
     assert ours.mean().item() == pytest.approx(theirs.mean().item(), abs=0.01)
     assert ours.std().item() == pytest.approx(theirs.std().item(), rel=0.03)
 
