@@ -56,8 +56,8 @@ def _budgets(numbers: Numbers, folder: Path) -> Iterator[str]:
         for line, (colour, style) in enumerate(_STYLES):
             places, values, spreads, name = [], [], [], ""
             for budget in (*map(str, BUDGETS), "all"):
-                name, group, prefix = budget_lines(budget)[line]
-                found = numbers.value(group(metric), prefix + metric)
+                name, group, number = budget_lines(budget, metric)[line]
+                found = numbers.value(group, number)
                 if found is not None:
                     places.append(most if budget == "all" else int(budget))
                     wrong = metric.endswith("top1")

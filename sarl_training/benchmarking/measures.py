@@ -86,9 +86,10 @@ def readout_costs(encoder: Encoder, size: int) -> dict[str, float]:
     image = torch.zeros(1, size, size, 3, dtype=torch.uint8, device=device)
     costs: dict[str, float] = {}
     with torch.inference_mode():
-        for name, readout in READOUTS.items():
-            whole = lambda readout=readout: readout(encoder(normalise(image)))  # noqa: E731
-            forward = partial(_spatial_only, encoder, image) if name == "spatial" else whole
+        for name in READOUTS:
+            forward = (
+                partial(_spatial_only, encoder, image) if name == "spatial" else partial(_whole, encoder, image, name)
+            )
             costs[f"{name}/features"] = float(forward().shape[1])
             costs[f"{name}/ms"] = _median_ms(forward, device)
     return costs
@@ -132,6 +133,10 @@ def _add(
 def _put(values: dict[str, float], prefix: str, scores: Mapping[str, float]) -> None:
     """One seed has no spread: the names that end in _std are left out."""
     values |= {prefix + name: value for name, value in scores.items() if not name.endswith("_std")}
+
+
+def _whole(encoder: Encoder, image_BHWC: Tensor, readout: str) -> Tensor:
+    return READOUTS[readout](encoder(normalise(image_BHWC)))
 
 
 def _spatial_only(encoder: Encoder, image_BHWC: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The paper's Tables I to IV, budgets of labels and readouts as Markdown, beside the paper's numbers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from sarl_training.benchmarking import paper_numbers
 from sarl_training.benchmarking.cells import NONE, Numbers, paper_cell, table
@@ -159,26 +159,25 @@ def labels(numbers: Numbers) -> list[str]:
     metrics = ("edge_pose/x_mm", "edge_pose/z_mm", "edge_pose/theta_deg", "shape/top1")
     rows = []
     for budget in (*map(str, BUDGETS), "all"):
-        for name, group, prefix in budget_lines(budget):
-            cells = [numbers.cell(group(metric), prefix + metric) for metric in metrics]
+        for ways in zip(*(budget_lines(budget, metric) for metric in metrics), strict=True):
+            cells = [numbers.cell(group, name) for _, group, name in ways]
             if any(cell != NONE for cell in cells):
-                rows.append([budget, name, *cells])
+                rows.append([budget, ways[0][0], *cells])
     title = _title("Labels", "how many labels a task needs", numbers)
     header = ["labels", "what", "x mm", "z mm", "theta deg", "shape Top-1 %"]
     origin = numbers.origin(["labels/sarl/vitactip", "labels/random_init/vitactip", "supervise/supervised/vitactip"])
     return [title, "", origin, "", *table(header, rows)]
 
 
-def budget_lines(budget: str) -> list[tuple[str, Callable[[str], str], str]]:
-    """Name, group of a metric and prefix of its name, for each way to use a budget of labels."""
-    ways = [
-        (f"{name}, {how}", lambda metric, s=subject: f"labels/{s}/vitactip/{budget}", f"{way}/")
+def budget_lines(budget: str, metric: str) -> list[tuple[str, str, str]]:
+    """For each way to use a budget of labels: what it is called, and the group and name of its number."""
+    frozen = [
+        (f"{name}, {how}", f"labels/{subject}/vitactip/{budget}", f"{way}/{metric}")
         for subject, name in (("sarl", "frozen SARL"), ("random_init", "random-init"))
         for way, how in (("gap+sgd", "linear probe"), ("spatial+ridge", "spatial readout"))
     ]
-    suffix = "" if budget == "all" else f"@{budget}"
-    supervised = lambda metric: f"supervise/supervised/vitactip/{metric.partition('/')[0]}{suffix}"  # noqa: E731
-    return [*ways, ("supervised from scratch", supervised, "")]
+    task = metric.partition("/")[0] + ("" if budget == "all" else f"@{budget}")
+    return [*frozen, ("supervised from scratch", f"supervise/supervised/vitactip/{task}", metric)]
 
 
 def readouts(numbers: Numbers) -> list[str]:
