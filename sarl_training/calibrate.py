@@ -15,7 +15,7 @@ import tyro
 from sarl_training.atomic_file import write_atomically
 from sarl_training.calibration import many_units
 from sarl_training.calibration.card import HeadFacts, adapted_card, adapted_table, card, table
-from sarl_training.calibration.coverage import card_ranges, check_ranges
+from sarl_training.calibration.coverage import card_ranges, check_ranges, check_spread
 from sarl_training.calibration.labelled import label_ranges, refit
 from sarl_training.calibration.many_units import UnitHead
 from sarl_training.calibration.model_file import ModelFile
@@ -116,11 +116,11 @@ def _adapt(config: CalibrateConfig, model: ModelFile, dataset: Dataset) -> None:
 def _refit(config: CalibrateConfig, model: ModelFile, dataset: Dataset) -> None:
     """With labels."""
     tables = _tables(model, dataset)
-    warnings = [
-        warning
-        for task, rows in tables.items()
-        for warning in check_ranges(rows.path, task, label_ranges(task, rows), card_ranges(config.model, task))
-    ]
+    warnings: list[str] = []
+    for task, rows in tables.items():
+        known = card_ranges(config.model, task)
+        warnings += check_ranges(rows.path, task, label_ranges(task, rows), known)
+        warnings += check_spread(rows.path, task, rows.columns, known)
     for warning in warnings:
         logger.warning("%s", warning)
     units = _units(config, model)

@@ -15,7 +15,7 @@ from tiny_dataset import write_dataset
 
 from sarl_training.calibration import fit as fitting
 from sarl_training.calibration import uncertainty
-from sarl_training.calibration.coverage import card_ranges, check_ranges
+from sarl_training.calibration.coverage import card_ranges, check_ranges, check_spread
 from sarl_training.calibration.fit import PENALTIES, Contacts, calibrate, folds
 from sarl_training.calibration.model_file import Head, ModelFile
 from sarl_training.cli import main
@@ -135,6 +135,20 @@ def test_ranges_are_read_from_the_card_and_too_little_names_axis_and_remedy(tmp_
     ):
         check_ranges(tmp_path, EDGE, {**known, "theta_deg": (-10, 10)}, known)
     assert card_ranges(tmp_path / "other.onnx", EDGE) == {}
+
+
+def test_gaps_and_axes_that_move_together_are_named(tmp_path: Path) -> None:
+    known = {"x_mm": (-5.0, 5.0), "z_mm": (0.0, 4.0), "theta_deg": (-45.0, 45.0)}
+    rng = np.random.default_rng(0)
+    columns = {name: rng.uniform(*ends, 50) for name, ends in known.items()}
+    assert not check_spread(tmp_path, EDGE, columns, known)
+    ends = {**columns, "x_mm": np.r_[-4.9, np.linspace(1, 4.9, 49)]}
+    [gap] = check_spread(tmp_path, EDGE, ends, known)
+    assert "no contact has x_mm between -4.9 and 1 mm, 59% of the range; record some there" in gap
+    line = {**columns, "theta_deg": -9 * columns["x_mm"]}
+    [together] = check_spread(tmp_path, EDGE, line, known)
+    assert "x_mm and theta_deg move together (correlation -1.00)" in together
+    assert not check_spread(tmp_path, EDGE, {**columns, "z_mm": np.full(50, 2.0)}, {})
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,12 @@
 """Whether calibration contacts reach over the range that the model answers in; the range stands in the model's card."""
 
+import itertools
 import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from sarl_training.errors import DataRefused
 from sarl_training.tasks import Task
@@ -12,6 +15,8 @@ logger = logging.getLogger(__name__)
 
 LEAST_SHARE = 0.5
 ENOUGH_SHARE = 0.75
+WIDEST_GAP = 1 / 3  # of the model's range; ten contacts at random leave one in a fifth of all cases, fifty never
+TOGETHER = 0.9  # correlation from which the effects of two axes cannot be told apart
 _NUMBER = r"(-?\d[\d.]*(?:e[+-]?\d+)?)"
 
 Ranges = Mapping[str, tuple[float, float]]
@@ -55,4 +60,30 @@ def check_ranges(where: Path, task: Task, measured: Ranges, known: Ranges) -> Se
             raise DataRefused(f"{text} (at least {LEAST_SHARE:.0%} is needed)")
         if share < ENOUGH_SHARE:
             warnings.append(text)
+    return warnings
+
+
+def check_spread(where: Path, task: Task, columns: Mapping[str, np.ndarray], known: Ranges) -> Sequence[str]:
+    """Warnings that say what to record where contacts leave a wide gap inside an axis' range, or two axes always move
+    together.
+    """
+    warnings = []
+    for name, unit in zip(task.columns, task.units, strict=True):
+        value_N = np.sort(columns[name])
+        first, last = known.get(name, (value_N[0], value_N[-1]))
+        widest = int(np.diff(value_N).argmax())
+        low, high = value_N[widest : widest + 2].clip(first, last)
+        if high - low > WIDEST_GAP * (last - first):
+            warnings.append(
+                f"{where}: {task.output}: no contact has {name} between {low:.3g} and {high:.3g} {unit}, "
+                f"{(high - low) / (last - first):.0%} of the range; record some there"
+            )
+    moving = [name for name in task.columns if np.ptp(columns[name]) > 0]
+    for a, b in itertools.combinations(moving, 2):
+        correlation = float(np.corrcoef(columns[a], columns[b])[0, 1])
+        if abs(correlation) > TOGETHER:
+            warnings.append(
+                f"{where}: {task.output}: {a} and {b} move together (correlation {correlation:+.2f}), so that their "
+                "effects cannot be told apart; record contacts with one of them changed alone"
+            )
     return warnings
