@@ -24,7 +24,6 @@ from sarl_training.sync_batch_norm import _SyncBatchNorm, synchronise_batch_norm
 
 TRAIN_MANY = Path(__file__).with_name("train_many.py")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-PROMISING = [name for name, method in METHODS.items() if method.same_on_many_processes]
 UNLIKE = {"step", "epoch", "time", "images_per_second", "memory_peak_mb"}
 
 
@@ -91,7 +90,7 @@ def test_two_processes_do_what_one_does(out: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("method", PROMISING)
+@pytest.mark.parametrize("method", METHODS)
 def test_two_times_32_equals_64_after_20_steps(method: str, out: Path) -> None:
     check_two_processes(method, out, batch=64, epochs=2, steps_per_epoch=10, log_every=5)
 

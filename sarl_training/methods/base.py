@@ -28,7 +28,11 @@ MOCO_V2_VIEWS: dict[str, Any] = {
 
 
 class Method(nn.Module, ABC):
-    """Networks and objective of one method. All its state is in the state dict, so that a resumed run is the same."""
+    """Networks and objective of one method.
+
+    All its state is in the state dict, so that a resumed run is the same; several processes learn what one with the
+    whole batch does, up to rounding.
+    """
 
     Config: ClassVar[type]
     """Frozen dataclass of the method's settings."""
@@ -37,9 +41,6 @@ class Method(nn.Module, ABC):
 
     OWN_VIEWS: ClassVar[dict[str, Any]]
     """What the method's own paper changes in SARL's views, nested as a preset is; left out by `--augment shared`."""
-
-    same_on_many_processes: ClassVar[bool] = True
-    """Whether several processes learn what one with the whole batch does, up to rounding."""
 
     encoder: Encoder
     """The network that is kept after pretraining."""
