@@ -23,32 +23,50 @@ SEVERITY = (Level.OK, Level.WARN, Level.STALE, Level.ERROR)
 class Fault:
     """One thing that is wrong: a short name, a level, one line with the cause and what to do.
 
-    It stands for `hold_s` after it was last seen, so that what comes and goes is one fault and not many.
+    It stands for `hold_s` after it was last seen, so that what comes and goes is one fault and not many. It is said to
+    be over when it stood last `away_s` ago; until then it is not said again when it comes back.
     """
 
     name: str
     level: Level
     text: str
     hold_s: float = 0.0
+    away_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class News:
+    """What changed: whether other faults stand than before, the faults to say once, and the names of those over."""
+
+    has_changed: bool
+    began: list[Fault]
+    over: list[str]
 
 
 class FaultBoard:
-    """The faults that stand, worst first; tells once when one begins and once when it ends."""
+    """The faults that stand, worst first; one that comes and goes is said once, and over when it stays away."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[Fault, float]] = {}
+        self._said: dict[str, tuple[Fault, float]] = {}
 
-    def update(self, faults: Iterable[Fault], now_s: float) -> tuple[list[Fault], list[Fault]]:
-        """Take in the faults seen now; returns (those that began, those that ended)."""
-        began = []
-        for fault in faults:
-            if fault.name not in self._seen:
-                began.append(fault)
-            self._seen[fault.name] = (fault, now_s)
-        ended = [fault for fault, seen_s in self._seen.values() if seen_s < now_s and now_s - seen_s >= fault.hold_s]
-        for fault in ended:
-            del self._seen[fault.name]
-        return began, ended
+    def update(self, faults: Iterable[Fault], now_s: float) -> News:
+        """Take in the faults seen now."""
+        before = set(self._seen)
+        self._seen |= {fault.name: (fault, now_s) for fault in faults}
+        for name, (fault, seen_s) in list(self._seen.items()):
+            if seen_s < now_s and now_s - seen_s >= fault.hold_s:
+                del self._seen[name]
+        began = [fault for name, (fault, _) in self._seen.items() if name not in self._said]
+        self._said |= {name: (fault, now_s) for name, (fault, _) in self._seen.items()}
+        over = [
+            name
+            for name, (fault, stood_s) in self._said.items()
+            if name not in self._seen and now_s - stood_s >= fault.away_s
+        ]
+        for name in over:
+            del self._said[name]
+        return News(set(self._seen) != before, began, over)
 
     @property
     def standing(self) -> list[Fault]:

@@ -79,7 +79,7 @@ class PerceptionNode(LifecycleNode):
         try:
             estimator = load_model(self._settings)
         except ModelRefused as error:
-            self._model_faults = [Fault("model", Level.ERROR, f"model refused: {error}")]
+            self._model_faults = [Fault("model", Level.ERROR, f"model refused: {error}", away_s=0.0)]
             return TransitionCallbackReturn.FAILURE
         self._adopt(estimator)
         return TransitionCallbackReturn.SUCCESS
@@ -172,7 +172,7 @@ class PerceptionNode(LifecycleNode):
                 f"provider {wanted} is not available: using {estimator.provider}, which may be slower; install its"
                 " runtime (README, On the robot) or change parameter providers"
             )
-            self._model_faults = [Fault("provider", Level.WARN, text)]
+            self._model_faults = [Fault("provider", Level.WARN, text, away_s=0.0)]
         if self._settings.contact_gate and not contract.of_kind("contact"):
             self.get_logger().warning("the model has no contact head: poses are published without contact too")
 
@@ -215,7 +215,7 @@ class PerceptionNode(LifecycleNode):
         elif isinstance(result, ModelRefused):
             response.message = f"model refused, {self._estimator.model_path} stays in use: {result}"
             self._model_faults = [fault for fault in self._model_faults if fault.name != "reload"]
-            self._model_faults.append(Fault("reload", Level.WARN, response.message))
+            self._model_faults.append(Fault("reload", Level.WARN, response.message, away_s=0.0))
         else:
             self._adopt(result)
             response.success, response.message = True, f"now in use: {result.model_path} on {result.provider}"

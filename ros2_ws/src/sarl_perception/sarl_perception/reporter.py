@@ -41,21 +41,21 @@ class Reporter:
         estimator: TactileEstimator | None,
     ) -> None:
         """Take in the faults of this moment and tell what has to be told."""
-        began, ended = self._board.update(faults, now_s)
+        news = self._board.update(faults, now_s)
         logger = self._node.get_logger()
-        for fault in began:
+        for fault in news.began:
             text = f"{fault.text} [{fault.name}; said once, /diagnostics goes on]"
             if fault.level == Level.WARN:  # two calls: rclpy wants one severity per line of code
                 logger.warning(text)
             else:
                 logger.error(text)
-        for fault in ended:
-            logger.info(f"over: {fault.name}")
+        for name in news.over:
+            logger.info(f"over: {name}")
         has_turned = is_fresh != self._is_fresh
         if has_turned:
             self._is_fresh = is_fresh
             self._fresh.publish(Bool(data=is_fresh))
-        if began or ended or has_turned or now_s - self._reported_s >= PERIOD_S - TOLERANCE_S:
+        if news.has_changed or has_turned or now_s - self._reported_s >= PERIOD_S - TOLERANCE_S:
             self._reported_s = now_s
             self._diagnostics.publish(
                 diagnostic_array(

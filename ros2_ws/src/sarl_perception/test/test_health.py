@@ -65,6 +65,10 @@ CASES = {
         [("slow_inference", Level.WARN, "one answer takes 10 ms")],
     ),
     "the model hangs": (situation(received=9, dropped=1), [("inference", Level.ERROR, "hangs")]),
+    "no answer yet, so no time of one": (
+        situation(received=9, dropped=8),
+        [("inference", Level.ERROR, "hangs"), ("slow_inference", Level.WARN, "8 of 9 were skipped). Lower")],
+    ),
     "another sensor": (
         situation(received=9, answered=9, unfamiliarity=2.5),
         [("unfamiliar", Level.WARN, "2.5 times its threshold")],
@@ -85,25 +89,42 @@ def test_faults_are_named_with_what_to_do(case: str) -> None:
     assert all("\n" not in fault.text for fault in found)
 
 
-def test_a_fault_begins_once_and_ends_once() -> None:
+def told(board: FaultBoard, faults: list[Fault], now_s: float) -> tuple[list[str], list[str], list[str]]:
+    """Names of the faults that stand, that are said and that are said to be over."""
+    news = board.update(faults, now_s)
+    return [fault.name for fault in board.standing], [fault.name for fault in news.began], news.over
+
+
+def test_a_fault_that_comes_and_goes_is_said_once() -> None:
     board = FaultBoard()
-    fault = Fault("a", Level.WARN, "one")
-    assert board.update([fault], 0.0) == ([fault], [])
-    assert board.update([Fault("a", Level.WARN, "two")], 0.1) == ([], [])
+    fault = Fault("a", Level.WARN, "one", away_s=2.0)
+    assert told(board, [fault], 0.0) == (["a"], ["a"], [])
+    assert told(board, [replace(fault, text="two")], 0.1) == (["a"], [], [])
     assert board.standing[0].text == "two"
-    began, ended = board.update([], 0.2)
-    assert (began, [fault.text for fault in ended]) == ([], ["two"])
-    assert board.update([fault], 0.3) == ([fault], [])
+    assert told(board, [], 0.2) == ([], [], [])
+    assert told(board, [fault], 1.9) == (["a"], [], [])
+    assert told(board, [], 3.8) == ([], [], [])
+    assert told(board, [], 3.9) == ([], [], ["a"])
+    assert told(board, [fault], 4.0) == (["a"], ["a"], [])
+
+
+def test_a_fault_of_the_model_is_said_each_time() -> None:
+    board = FaultBoard()
+    fault = Fault("a", Level.WARN, "one", away_s=0.0)
+    for now_s in (0.0, 0.2):
+        assert told(board, [fault], now_s) == (["a"], ["a"], [])
+        assert told(board, [], now_s + 0.1) == ([], [], ["a"])
 
 
 def test_a_held_fault_outlasts_its_gaps() -> None:
     board = FaultBoard()
     fault = Fault("a", Level.WARN, "one", hold_s=3.0)
-    board.update([fault], 0.0)
-    assert board.update([], 2.9) == ([], [])
-    board.update([fault], 2.9)
-    assert board.update([], 5.8) == ([], [])
-    assert board.update([], 6.0) == ([], [fault])
+    assert board.update([fault], 0.0).has_changed
+    assert not board.update([], 2.9).has_changed
+    assert not board.update([fault], 2.9).has_changed
+    assert not board.update([], 5.8).has_changed
+    assert board.update([], 6.0).has_changed
+    assert not board.standing
 
 
 def test_the_worst_comes_first() -> None:
