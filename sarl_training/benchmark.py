@@ -28,6 +28,7 @@ from sarl_training.config import Device
 from sarl_training.dataset import Dataset
 from sarl_training.device import device_name, resolve_device
 from sarl_training.errors import RunFailed, UsageError
+from sarl_training.output_place import check_writable
 from sarl_training.run_folder import RunFolder
 
 Name = Literal["table1", "table2", "table3", "table4", "fig4", "labels", "readouts", "all"]
@@ -58,7 +59,7 @@ class BenchmarkConfig:
 
     def __post_init__(self) -> None:
         if not self.names:
-            raise UsageError("sarl-train benchmark: name a part, for example table1, or all")
+            raise UsageError("benchmark: name a part, for example table1, or all")
         if self.data is not None and Dataset.open(self.data).flat:
             raise UsageError(f"--data {self.data}: images without labels; give a dataset folder with dataset.json")
 
@@ -68,6 +69,8 @@ def run(config: BenchmarkConfig) -> None:
     preset, device = PRESETS[config.preset], resolve_device(config.device)
     work = config.work / preset.name
     out = config.out or (work / "results" if preset.name == "smoke" else Path("models"))
+    for folder in (config.work, out):
+        check_writable(folder)
     place = Workplace(work, Sources(work / "data", preset, config.data), config.device)
     labelled = place.sources.labelled()
     runs = plan(config.names, preset, labelled, config.augment)

@@ -30,6 +30,8 @@ VERBS = {
     "demo": "all of it, from nothing to poses on a ROS 2 topic",
 }
 
+TOPICS = ("pretrain", "ingest")  # verbs whose options depend on their first word
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code (`errors.ExitStatus`)."""
@@ -95,7 +97,7 @@ def _parse(module: object, verb: str, words: list[str]) -> object | None:
         if stop.code in (0, None):
             print(out.getvalue(), end="")
             return None
-        topic = " ".join([verb, *words[:1]]) if words and not words[0].startswith("-") else verb
+        topic = f"{verb} {words[0]}" if verb in TOPICS else verb
         raise UsageError(_one_line(err.getvalue() or out.getvalue()) + f"; see sarl-train {topic} --help") from None
 
 

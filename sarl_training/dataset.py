@@ -111,7 +111,7 @@ class Dataset:
             return list(self._flat_images)
         known = sorted({name for task in self.tasks() for name in self.sensors(task)})
         if sensor not in known:
-            raise UsageError(f"{self.path}: no sensor {sensor!r}; the dataset has {', '.join(known)}")
+            raise UsageError(f"{self.path}: no sensor {sensor!r}; choose with --sensor from {', '.join(known)}")
         tables = [read_table(file) for file in self._label_files()]
         _check_contacts(tables)
         pool = [

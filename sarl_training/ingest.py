@@ -28,7 +28,8 @@ def parse(argv: list[str]) -> IngestConfig:
         )
         raise SystemExit(0)
     if not argv or argv[0] not in ADAPTERS:
-        raise UsageError(f"sarl-train ingest {argv[0] if argv else ''}: no known layout; known: {known}")
+        wrong = f"ingest {argv[0]}: unknown layout" if argv else "ingest: no layout given"
+        raise UsageError(f"{wrong}; say for example `sarl-train ingest flat ...`; known: {known}")
     return tyro.cli(ADAPTERS[argv[0]].Config, args=argv[1:], prog=f"sarl-train ingest {argv[0]}")
 
 

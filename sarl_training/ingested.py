@@ -178,7 +178,8 @@ def report_lines(found: Ingested, config: IngestConfig) -> list[str]:
     kinds = Counter(_kind(line["refused"]) for line in found.table if line["refused"])
     for kind, count in kinds.most_common():
         example = next(line for line in found.table if line["refused"] and _kind(line["refused"]) == kind)
-        lines.append(f"  refused {count}: {example['source']}: {example['refused']}{' and others' * (count > 1)}")
+        more = f" and {count - 1} more" if count > 1 else ""
+        lines.append(f"  refused {count}: {example['refused']} ({example['source']}{more})")
     lines.append(f"  every file and row: {config.out / READ_TABLE}")
     return lines
 

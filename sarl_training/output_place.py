@@ -17,6 +17,6 @@ def check_writable(folder: Path) -> None:
     """UsageError if `folder` cannot be written, nor made in its nearest parent that exists."""
     place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not place.is_dir():
-        raise UsageError(f"--out: {place} is a file, not a folder; choose another place")
+        raise UsageError(f"{folder}: {place} is a file, not a folder; choose another place")
     if not os.access(place, os.W_OK | os.X_OK):
-        raise UsageError(f"--out: {place} cannot be written with your permissions; choose another place")
+        raise UsageError(f"{folder}: {place} cannot be written with your permissions; choose another place")

@@ -57,8 +57,8 @@ def run(config: PretrainConfig) -> None:
             pretraining.train()
         except KeyboardInterrupt as error:
             raise RunFailed(
-                f"interrupted after step {pretraining.step} of {pretraining.total}; what is on disk is whole. "
-                f"Continue with: {pretraining.resume_command}"
+                f"interrupted after step {pretraining.step} of {pretraining.total}, saved after step "
+                f"{pretraining.saved_step}; what is on disk is whole. Continue with: {pretraining.resume_command}"
             ) from error
         finally:
             if fabric.is_global_zero:

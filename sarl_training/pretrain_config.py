@@ -99,11 +99,9 @@ def parse(argv: list[str]) -> PretrainConfig:
         )
         raise SystemExit(0)
     if not argv or argv[0].startswith("-"):
-        raise UsageError(
-            f"sarl-train pretrain: no method given; say for example `sarl-train pretrain sarl ...`; known: {known}"
-        )
+        raise UsageError(f"pretrain: no method given; say for example `sarl-train pretrain sarl ...`; known: {known}")
     if argv[0] not in METHODS:
-        raise UsageError(f"sarl-train pretrain {argv[0]}: unknown method; known: {known}")
+        raise UsageError(f"pretrain {argv[0]}: unknown method; known: {known}")
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--preset", default="recommended")
     early.add_argument("--augment", default="own")

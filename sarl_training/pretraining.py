@@ -57,7 +57,7 @@ class Pretraining:
         self.network = fabric.strategy.setup_module(method)
         self.steps_per_epoch = sampler.steps_per_epoch
         self.total = self.steps_per_epoch * config.epochs
-        self.step = 0
+        self.step = self.saved_step = 0
         self.best = float("-inf")  # score of the best online probe so far
         self.meter = diagnostics.Meter()
         self.resume_command = f"sarl-train pretrain {config.method_name} --out {shlex.quote(str(config.out))} --resume"
@@ -71,6 +71,7 @@ class Pretraining:
                 self.optimiser.load_state_dict(state["optimiser"])
                 self.meter.load_state(state["meter"])
                 self.step, self.best = state["step"], state["best"]
+                self.saved_step = self.step
             except (KeyError, TypeError, ValueError, RuntimeError) as error:
                 if is_out_of_memory(error):
                     raise
@@ -208,6 +209,7 @@ class Pretraining:
             self.folder.save_checkpoint(self.step, state)
         except RunFailed as error:
             raise self._with_way_on(error) from error
+        self.saved_step = self.step
 
     def _open_log(self) -> RunLog:
         config = self.config

@@ -40,7 +40,7 @@ def run(config: ReportConfig | RealismConfig) -> None:
         page, said = hold_against_reality(config)
         print(f"{said}\nwritten: {page}")
     elif not config.runs:
-        raise UsageError("sarl-train report: no run given; say for example `sarl-train report runs/sarl`")
+        raise UsageError("report: no run given; say for example `sarl-train report runs/sarl`")
     elif len(config.runs) == 1:
         if config.out is not None:
             raise UsageError(f"--out {config.out}: one run is reported in its own folder ({REPORT_FILE}); leave it out")

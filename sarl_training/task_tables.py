@@ -32,7 +32,7 @@ def task_tables(dataset: Dataset, names: Sequence[str], sensor: str) -> dict[str
     if not chosen:
         known = sorted({name for task in dataset.tasks() for name in dataset.sensors(task)})
         raise UsageError(
-            f"--sensor {sensor}: no known task has it in {dataset.path}; its sensors are {', '.join(known)}"
+            f"--sensor {sensor}: no known task has it in {dataset.path}; give one of its own: {', '.join(known)}"
         )
     tables = {name: dataset.table(name, sensor, tasks[name].columns) for name in chosen}
     for name, table in list(tables.items()):

@@ -190,6 +190,7 @@ def test_smoke_tables_say_that_they_say_nothing(tmp_path: Path) -> None:
         ([], "name a part"),
         (["table1", "--preset", "huge"], "huge"),
         (["table1", "--data", "nowhere"], "nowhere"),
+        (["table1", "--preset", "smoke", "--work", __file__], "is a file, not a folder"),
     ],
 )
 def test_wrong_words_are_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,9 +64,9 @@ def test_rows_that_cannot_be_used_are_counted_with_reasons(flat, capsys):
     assert "3 cells" in reasons["labels.csv:9"] and "leads out" in reasons["labels.csv:11"]
     assert "no such image: missing.png" in reasons["labels.csv:13"] and "absolute path" in reasons["labels.csv:15"]
     assert "does not decode" in reasons["15.png"] or "not an image" in reasons["15.png"]
-    assert reasons["17.png"] == "same content as 16.png" and reasons["13.png"] == "no row in labels.csv"
+    assert reasons["17.png"] == "same content as 16.png" and reasons["13.png"] == "no usable row in labels.csv"
     assert len(Dataset.open(flat / "out").table("mine", "vitactip", ["depth_mm"])) == 32
-    assert "refused" in capsys.readouterr().out
+    assert "no usable row in labels.csv (3.png and 5 more)" in capsys.readouterr().out
 
 
 def test_mixed_and_unknown_units_are_refused(flat, capsys):

@@ -108,7 +108,9 @@ def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(images, out, monkeyp
     start(images, straight, method="sarl")
     with monkeypatch.context() as patch:
         interrupt_before_step(patch, 5, KeyboardInterrupt())
-        with pytest.raises(RunFailed, match=r"after step 5 of 6.*sarl-train pretrain sarl --out \S+broken --resume"):
+        with pytest.raises(
+            RunFailed, match=r"after step 5 of 6, saved after step 5.*sarl-train pretrain sarl --out \S+broken --resume"
+        ):
             start(images, broken, "--checkpoint-minutes", "0", method="sarl")
     assert newest_state(broken)["step"] == 5, "in the middle of the second epoch"
     resume(broken, method="sarl")

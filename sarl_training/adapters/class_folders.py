@@ -49,7 +49,8 @@ def read(tree: Tree, config: ClassFoldersConfig) -> Reading:
             members.setdefault((split, parts[0]), []).append(name)
     classes = sorted({kind for _, kind in members})
     if len(classes) < 2:
-        raise DataRefused(f"{config.src}: found the classes {', '.join(classes) or 'none'}; at least two are needed")
+        found = f"only the folder {classes[0]}" if classes else "no folders"
+        raise DataRefused(f"{config.src}: {found} of images in it; at least two are needed, one for each class")
     for (split, kind), names in members.items():
         for name, run in runs_of(names, config.frames_per_group).items():
             group = f"{split}/{kind}/{run}".lstrip("/")

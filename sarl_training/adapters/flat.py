@@ -89,7 +89,7 @@ def _labelled(tree: Tree, config: FlatConfig, sensor: str, runs: dict[str, str])
 
     items = sheet_items(sheet, axes, lambda row: [finder.find(row.cells[column])], record)
     used = {item.source for item in items if isinstance(item, Record)}
-    items += [Refused(name, f"no row in {sheet.name}") for name in runs if name not in used]
+    items += [Refused(name, f"no usable row in {sheet.name}") for name in runs if name not in used]
     return Reading(len(items), iter(items), {config.task: units(axes)}, notes=blank_note([sheet]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -112,11 +113,13 @@ def _overload(report: Report) -> Iterator[Fault]:
     dropped, received = report.recent["dropped"], report.recent["received"]
     if dropped < 3 or dropped < 0.1 * received:
         return
+    took_ms = report.latency_ms("processing", 50)
+    takes = "" if math.isnan(took_ms) else f": one answer takes {took_ms:.0f} ms"
     yield Fault(
         "slow_inference",
         Level.WARN,
         f"the camera sends {report.input_hz:.0f} Hz, {report.output_hz:.0f} Hz are answered (the newest; {dropped} of"
-        f" {received} were skipped): one answer takes {report.latency_ms('processing', 50):.0f} ms. Lower the camera's"
-        " rate, or use an int8 model, a faster provider, more threads",
+        f" {received} were skipped){takes}. Lower the camera's rate, or use an int8 model, a faster provider, more"
+        " threads",
         HOLD_S,
     )
