@@ -43,7 +43,8 @@ class CalibrateConfig:
     """ONNX file of `sarl-train export`, float32; stays as it is."""
     data: tyro.conf.Positional[Path]
     """Dataset folder of the new unit with labels, for example from `sarl-train ingest rosbag`; or a folder of frames of
-    contacts, without labels; or, to learn how units differ, `simulate --units 64`."""
+    contacts, without labels; or, to learn how units differ, `simulate --suite units
+    --units 256`."""
     out: Path
     """ONNX file to write; its card (.md) and pictures (.png) go beside it. With a name that ends in .units.npz: heads
     for any unit, learned from DATA with many simulated units, once per model."""
@@ -162,7 +163,7 @@ def _units(config: CalibrateConfig, model: ModelFile) -> Mapping[str, UnitHead]:
 def _tables(model: ModelFile, dataset: Dataset) -> dict[Task, Table]:
     """Labels for the model's geometric heads. DataRefused when there are none for its sensor."""
     if dataset.flat:
-        raise DataRefused(f"{dataset.path}: images without labels; give a dataset of `simulate --units 64`")
+        raise DataRefused(f"{dataset.path}: images without labels; give a dataset of `simulate --suite units`")
     sensor = str(model.contract["sensor"])
     heads = {output["name"]: output for output in model.contract["outputs"] if "axes" in output}
     known, tables = known_tasks(dataset), {}

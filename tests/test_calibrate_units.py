@@ -143,7 +143,7 @@ def test_files_of_units_that_do_not_fit_are_refused(
 def test_the_shipped_models_units_are_its_own() -> None:
     model = robot_side.ROOT / "models" / "vitactip_sim.onnx"
     heads = many_units.load(model.with_suffix(many_units.SUFFIX), ModelFile(model).trunk_sha256())
-    assert heads["edge_pose"].size.tolist() == [5000, 64]
+    assert heads["edge_pose"].size.tolist() == [10000, 256]
 
 
 def test_learning_from_data_of_one_unit_is_refused(
