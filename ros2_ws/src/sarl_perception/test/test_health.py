@@ -67,7 +67,7 @@ CASES = {
     "the model hangs": (situation(received=9, dropped=1), [("inference", Level.ERROR, "hangs")]),
     "no answer yet, so no time of one": (
         situation(received=9, dropped=8),
-        [("inference", Level.ERROR, "hangs"), ("slow_inference", Level.WARN, "8 of 9 were skipped). Lower")],
+        [("slow_inference", Level.WARN, "8 of 9 were skipped). Lower"), ("inference", Level.ERROR, "hangs")],
     ),
     "another sensor": (
         situation(received=9, answered=9, unfamiliarity=2.5),
