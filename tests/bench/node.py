@@ -127,7 +127,9 @@ def window(executor: SingleThreadedExecutor, node: Any, camera: list[str], log: 
         end_s = time.monotonic() + LINGER_S
         while time.monotonic() < end_s:
             executor.spin_once(timeout_sec=0.05)
-    heard.sent = int(log.read_text(encoding="utf-8").split()[-1])
+    begin_ns, heard.sent = map(int, log.read_text(encoding="utf-8").split()[-2:])
+    for _ in range(sum(stamp_ns < begin_ns for stamp_ns in heard.stamps_ns)):  # a queue of the window before
+        del heard.stamps_ns[0], heard.heard_ns[0]
     for listener in listeners:
         node.destroy_subscription(listener)
     return heard
