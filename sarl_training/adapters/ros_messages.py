@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-_CHANNELS = {
-    "rgb8": 3, "bgr8": 3, "8UC3": 3, "rgba8": 4, "bgra8": 4, "mono8": 1, "8UC1": 1, "mono16": 1,
-    "yuv422": 2, "uyvy": 2, "yuv422_yuy2": 2, "yuyv": 2,
-    "bayer_rggb8": 1, "bayer_bggr8": 1, "bayer_gbrg8": 1, "bayer_grbg8": 1,
+
+
+class _Encoding(NamedTuple):
+    """Bytes of the one plane, or of the luma, per pixel; `to_bgr` is the conversion to what OpenCV writes, if any."""
+
+    channels: int
+    to_bgr: int | None = None
+    depth: int = 1
+    two_planes: bool = False
+
+
+def _family(depth: int) -> dict[str, _Encoding]:
+    bits = 8 * depth
+    known = {
+        f"rgb{bits}": (3, cv2.COLOR_RGB2BGR), f"bgr{bits}": (3, None), f"{bits}UC3": (3, None),
+        f"rgba{bits}": (4, cv2.COLOR_RGBA2BGR), f"bgra{bits}": (4, cv2.COLOR_BGRA2BGR),
+        f"{bits}UC4": (4, cv2.COLOR_BGRA2BGR), f"mono{bits}": (1, None), f"{bits}UC1": (1, None),
+        f"bayer_rggb{bits}": (1, cv2.COLOR_BayerRGGB2BGR), f"bayer_bggr{bits}": (1, cv2.COLOR_BayerBGGR2BGR),
+        f"bayer_gbrg{bits}": (1, cv2.COLOR_BayerGBRG2BGR), f"bayer_grbg{bits}": (1, cv2.COLOR_BayerGRBG2BGR),
+    }  # fmt: skip
+    return {name: _Encoding(*layout, depth) for name, layout in known.items()}
+
+
+_UYVY, _YUY2 = _Encoding(2, cv2.COLOR_YUV2BGR_UYVY), _Encoding(2, cv2.COLOR_YUV2BGR_YUY2)
+ENCODINGS = {
+    **_family(1), **_family(2),
+    "yuv422": _UYVY, "uyvy": _UYVY, "yuv422_yuy2": _YUY2, "yuyv": _YUY2,
+    "nv12": _Encoding(1, cv2.COLOR_YUV2BGR_NV12, two_planes=True),
+    "nv21": _Encoding(1, cv2.COLOR_YUV2BGR_NV21, two_planes=True),
 }  # fmt: skip
-# To BGR, which OpenCV writes; what is not here is BGR or grey already.
-_TO_BGR = {
-    "rgb8": cv2.COLOR_RGB2BGR, "rgba8": cv2.COLOR_RGBA2BGR, "bgra8": cv2.COLOR_BGRA2BGR,
-    "yuv422": cv2.COLOR_YUV2BGR_UYVY, "uyvy": cv2.COLOR_YUV2BGR_UYVY,
-    "yuv422_yuy2": cv2.COLOR_YUV2BGR_YUY2, "yuyv": cv2.COLOR_YUV2BGR_YUY2,
-    "bayer_rggb8": cv2.COLOR_BayerRGGB2BGR, "bayer_bggr8": cv2.COLOR_BayerBGGR2BGR,
-    "bayer_gbrg8": cv2.COLOR_BayerGBRG2BGR, "bayer_grbg8": cv2.COLOR_BayerGRBG2BGR,
-}  # fmt: skip
+"""Of sensor_msgs/image_encodings; of 16-bit channels the high byte is kept."""
 
 
 def stamp_ns(message: Any) -> int:
@@ -36,32 +54,28 @@ def image_file(message: Any) -> bytes:
         if "compressedDepth" in message.format:
             raise ValueError(f"compressed format {message.format!r} is a depth image; use a colour topic")
         return bytes(message.data)
-    encoding, height, width, step = message.encoding, message.height, message.width, message.step
-    if encoding not in _CHANNELS:
-        raise ValueError(f"encoding {encoding!r} is not supported; known: {', '.join(_CHANNELS)}")
-    deep = encoding == "mono16"
-    row = width * _CHANNELS[encoding] * (2 if deep else 1)
-    needed = step * (height - 1) + row
+    name, height, width, step = message.encoding, message.height, message.width, message.step
+    if name not in ENCODINGS:
+        raise ValueError(f"encoding {name!r} is not supported; known: {', '.join(ENCODINGS)}")
+    encoding = ENCODINGS[name]
+    if encoding.two_planes and (height % 2 or width % 2):
+        raise ValueError(f"{width}x{height} {name}: both sides must be even")
+    row = width * encoding.channels * encoding.depth
+    rows = height + height // 2 if encoding.two_planes else height
+    needed = step * (rows - 1) + row
     if min(height, width) < 1 or step < row or len(message.data) < needed:
         raise ValueError(
-            f"{width}x{height} {encoding} with step {step} needs {needed} bytes in rows of {row}, "
-            f"found {len(message.data)}"
+            f"{width}x{height} {name} with step {step} needs {needed} bytes in rows of {row}, found {len(message.data)}"
         )
-    dtype = np.dtype("u1" if not deep else ">u2" if message.is_bigendian else "<u2")
-    shape = (height, width) if _CHANNELS[encoding] == 1 else (height, width, _CHANNELS[encoding])
-    strides = (step, dtype.itemsize) if len(shape) == 2 else (step, shape[2], 1)
-    pixels = np.ndarray(shape, dtype, np.ascontiguousarray(message.data, np.uint8), strides=strides)
-    return _png(pixels, encoding)
-
-
-def _png(pixels: np.ndarray, encoding: str) -> bytes:
-    """Fast rather than small: what is stored for good can be made smaller later."""
-    pixels = np.ascontiguousarray(pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8))
+    raw = np.ascontiguousarray(message.data, np.uint8)
+    shape, strides = (rows, width, encoding.channels), (step, encoding.channels * encoding.depth, encoding.depth)
+    high_byte = 0 if message.is_bigendian else encoding.depth - 1
+    pixels = np.ascontiguousarray(np.ndarray(shape, np.uint8, raw, offset=high_byte, strides=strides))
     try:
-        bgr = cv2.cvtColor(pixels, _TO_BGR[encoding]) if encoding in _TO_BGR else pixels
-        return cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+        bgr = pixels if encoding.to_bgr is None else cv2.cvtColor(pixels, encoding.to_bgr)
+        return cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()  # fast rather than small
     except cv2.error as error:
-        raise ValueError(f"{encoding} image does not convert ({' '.join(str(error).split())})") from error
+        raise ValueError(f"{name} image does not convert ({' '.join(str(error).split())})") from error
 
 
 def pose_matrix(message: Any) -> np.ndarray:
