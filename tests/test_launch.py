@@ -107,6 +107,7 @@ def launched(name: str, log: Path, **arguments: object) -> Iterator[subprocess.P
 
 @pytest.mark.ros
 def test_vitactip_launch_with_every_argument(domain: None, tmp_path: Path, params_file: Path) -> None:
+    from rcl_interfaces.srv import GetParameters
     from ros_peer import Peer
     from sensor_msgs.msg import Image
 
@@ -130,6 +131,9 @@ def test_vitactip_launch_with_every_argument(domain: None, tmp_path: Path, param
         use_sim_time="false",
     ):
         peer.connect()
+        names = GetParameters.Request(names=["region", "sensor"])
+        region, sensor = peer.call(GetParameters, "perception_node/get_parameters", names).values
+        assert (list(region.integer_array_value), sensor.string_value) == ([0, 0, 8, 8], "vitactip")
         assert peer.answer("edge_pose", peer.send(np.zeros((48, 64, 3), np.uint8))).header.frame_id == "1"
     peer.close()
     assert "process has finished cleanly" in (tmp_path / "log").read_text()
