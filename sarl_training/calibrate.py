@@ -19,6 +19,7 @@ from sarl_training.calibration.coverage import card_ranges, check_ranges, check_
 from sarl_training.calibration.labelled import label_ranges, refit
 from sarl_training.calibration.many_units import UnitHead
 from sarl_training.calibration.model_file import ModelFile
+from sarl_training.calibration.plausible import check_answers, check_pictures
 from sarl_training.calibration.unlabelled import adapt
 from sarl_training.dataset import Dataset, Table, load_images
 from sarl_training.errors import DataRefused, RunFailed, UsageError
@@ -95,6 +96,7 @@ def _learn_units(config: CalibrateConfig, model: ModelFile, dataset: Dataset) ->
 def _adapt(config: CalibrateConfig, model: ModelFile, dataset: Dataset) -> None:
     """Without labels."""
     frames = dataset.ssl_pool(str(model.contract["sensor"]))
+    check_pictures(dataset.path, frames)
     found = adapt(model, frames, _units(config, model))
     errors = {head.task.output: head.expected_D.tolist() for head in found.heads}
     contract = _contract(model.contract, dataset, "adapted without labels", errors)
@@ -122,10 +124,12 @@ def _refit(config: CalibrateConfig, model: ModelFile, dataset: Dataset) -> None:
         known = card_ranges(config.model, task)
         warnings += check_ranges(rows.path, task, label_ranges(task, rows), known)
         warnings += check_spread(rows.path, task, rows.columns, known)
+        check_pictures(rows.path, rows.images)
+    found = refit(model, tables, _units(config, model))
+    for fact in found.facts:
+        warnings += check_answers(tables[fact.task].path, fact)
     for warning in warnings:
         logger.warning("%s", warning)
-    units = _units(config, model)
-    found = refit(model, tables, units)
     errors = {fact.task.output: fact.error(fact.held_out_ND).tolist() for fact in found.facts}
     contract = _contract(model.contract, dataset, "calibrated", errors)
     file = model.written(found.numbers, contract)

@@ -245,6 +245,30 @@ def test_refusals_are_one_line_and_write_nothing(
         calibrate(contacts, linear(head))
 
 
+def rewritten(data: Path, column: str, cells: Sequence[str]) -> Path:
+    """The dataset with other cells in one column of its edge poses."""
+    file = data / "edge_pose" / "vitactip" / "labels.csv"
+    header, *rows = (row.split(",") for row in file.read_text().splitlines())
+    for row, cell in zip(rows, cells, strict=True):
+        row[header.index(column)] = cell
+    file.write_text("\n".join(map(",".join, [header, *rows])) + "\n")
+    return data
+
+
+def test_pictures_that_are_not_those_of_the_labels(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, out = str(files / "tiny.onnx"), tmp_path / "new.onnx"
+    still = rewritten(other_unit(tmp_path / "still", 12), "image", ["images/000000.jpg"] * 12)
+    assert main(["calibrate", model, str(still), "--out", str(out)]) == ExitStatus.REFUSED
+    assert "11 of 12 pictures are copies of another one" in capsys.readouterr().err
+    assert not out.exists()
+    order = np.random.default_rng(1).permutation(30)
+    mixed = rewritten(other_unit(tmp_path / "mixed", 30), "image", [f"images/{index:06d}.jpg" for index in order])
+    assert main(["calibrate", model, str(mixed), "--out", str(out)]) == ExitStatus.DONE
+    assert "labels and pictures may not belong together (stamps, order, frame)" in out.with_suffix(".md").read_text()
+
+
 def test_the_file_runs_on_the_robot_side(files: Path, tmp_path: Path) -> None:
     model, out = files / "tiny.onnx", tmp_path / "new.onnx"
     assert main(["calibrate", str(model), str(other_unit(tmp_path / "unit", 12)), "--out", str(out)]) == ExitStatus.DONE
