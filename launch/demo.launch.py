@@ -32,21 +32,38 @@ ARGUMENTS = [
 ]
 
 
+def check(context: LaunchContext) -> list[Node]:
+    """Refuse wrong words before any process starts: launch would leave it running."""
+    _parameters(_given(context))
+    return []
+
+
 def demo_nodes(context: LaunchContext) -> list[Node]:
     """The camera, in the node's namespace and on its image topic; over an outline the follower too."""
-    given = {name: value for name, value in context.launch_configurations.items() if value}
+    given = _given(context)
+    parameters = _parameters(given)
+    if "outline" in given:
+        files = [given["servo_params_file"]]
+        return [
+            _node(given, "outline_camera", [*files, parameters]),
+            _node(given, "edge_follower", files),
+        ]
+    return [_node(given, "simulated_camera", [parameters])]
+
+
+def _given(context: LaunchContext) -> dict[str, str]:
+    return {name: value for name, value in context.launch_configurations.items() if value}
+
+
+def _parameters(given: dict[str, str]) -> dict[str, Any]:
+    """Parameters of the camera."""
     if ("dataset" in given) == ("outline" in given):
         raise RuntimeError("give either dataset:=FOLDER to replay, or outline:=disc (or another) to follow")
     parameters = {name: kind(given[name]) for name, kind in (("rate", float), ("seed", int)) if name in given}
     if "outline" in given:
-        files = [given["servo_params_file"]]
-        return [
-            _node(given, "outline_camera", [*files, parameters | {"outline": given["outline"]}]),
-            _node(given, "edge_follower", files),
-        ]
+        return parameters | {"outline": given["outline"]}
     parameters |= {"dataset": str(Path(given["dataset"]).expanduser().absolute()), "wait_for": "image"}
-    parameters |= {"count": int(given["count"])} if "count" in given else {}
-    return [_node(given, "simulated_camera", [parameters])]
+    return parameters | ({"count": int(given["count"])} if "count" in given else {})
 
 
 def _node(given: dict[str, str], executable: str, parameters: list[Any]) -> Node:
@@ -61,6 +78,6 @@ def _node(given: dict[str, str], executable: str, parameters: list[Any]) -> Node
 
 
 def generate_launch_description() -> LaunchDescription:
-    # Included first: it declares the arguments of the node, which this file passes on, and sets the Fast DDS profile.
+    # Before the demo's nodes: it declares arguments that they share, and sets the Fast DDS profile.
     node = IncludeLaunchDescription(str(SHARE / "launch" / "vitactip.launch.py"))
-    return LaunchDescription([*ARGUMENTS, node, OpaqueFunction(function=demo_nodes)])
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=check), node, OpaqueFunction(function=demo_nodes)])

@@ -168,6 +168,7 @@ def test_demo_launch_answers_its_camera(domain: None, tmp_path: Path, params_fil
         ("vitactip.launch.py", {"region": "whole"}, "region"),
         ("vitactip.launch.py", {"params_file": "/no/such/file.yaml"}, "no such file /no/such/file.yaml"),
         ("demo.launch.py", {}, "dataset"),
+        ("demo.launch.py", {"outline": "disc", "rate": "fast"}, "fast"),
     ],
 )
 def test_wrong_arguments_are_named(
@@ -183,3 +184,4 @@ def test_wrong_arguments_are_named(
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode != 0
     assert words in done.stdout + done.stderr
+    assert "process started" not in done.stdout + done.stderr
