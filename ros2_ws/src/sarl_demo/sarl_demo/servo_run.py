@@ -125,5 +125,8 @@ def _wait_for_contact(watcher: Watcher, patience_s: float, logs: Path) -> None:
         if time.monotonic() > deadline_s:
             poses = watcher.trajectory.poses
             state = (watcher.state or "silent") + (f", tip {poses[-1].depth_mm:.1f} mm deep" if poses else "")
-            raise RunFailed(f"no edge followed within {patience_s:.0f} s (follower: {state}): see the logs in {logs}")
+            raise RunFailed(
+                f"no edge followed within {patience_s:.0f} s (follower: {state}); a busy machine needs a larger --patience, "
+                f"else see the logs in {logs}"
+            )
         watcher.spin()
