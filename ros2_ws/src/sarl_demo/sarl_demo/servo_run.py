@@ -126,7 +126,7 @@ def _wait_for_contact(watcher: Watcher, patience_s: float, logs: Path) -> None:
             poses = watcher.trajectory.poses
             state = (watcher.state or "silent") + (f", tip {poses[-1].depth_mm:.1f} mm deep" if poses else "")
             raise RunFailed(
-                f"no edge followed within {patience_s:.0f} s (follower: {state}); a busy machine needs a larger --patience, "
-                f"else see the logs in {logs}"
+                f"no edge followed within {patience_s:.0f} s (follower: {state}); a busy machine needs a larger "
+                f"--patience, else see the logs in {logs}"
             )
         watcher.spin()
