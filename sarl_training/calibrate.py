@@ -24,6 +24,7 @@ from sarl_training.calibration.unlabelled import adapt
 from sarl_training.dataset import Dataset, Table, load_images
 from sarl_training.errors import DataRefused, RunFailed, UsageError
 from sarl_training.onnx_file import PARITY, OnnxModel
+from sarl_training.output_place import check_writable
 from sarl_training.pictures import before_and_after, predicted_against_true
 from sarl_training.run_folder import git_commit, provenance
 from sarl_training.task_tables import known_tasks
@@ -69,6 +70,7 @@ class CalibrateConfig:
 
 def run(config: CalibrateConfig) -> None:
     """Write `config.out` only after it says what the fit says; the input file is not touched."""
+    check_writable(config.out.parent)
     model, dataset = ModelFile(config.model), Dataset.open(config.data)
     if config.learns_units:
         _learn_units(config, model, dataset)

@@ -227,6 +227,7 @@ def test_refusals_are_one_line_and_write_nothing(
     for given, status, said in (
         ([model, data, "--out", model], ExitStatus.USAGE, "is the model itself"),
         ([model, data, "--out", tmp_path / "out.pt"], ExitStatus.USAGE, "must end in .onnx"),
+        ([model, data, "--out", tmp_path / "noise.onnx" / "out.onnx"], ExitStatus.USAGE, "is a file, not a folder"),
         ([tmp_path / "int8.onnx", data, "--out", out], ExitStatus.REFUSED, "encoder is INT8, float32 is needed"),
         ([tmp_path / "fp16.onnx", data, "--out", out], ExitStatus.REFUSED, "encoder is FP16, float32 is needed"),
         ([tmp_path / "bare.onnx", data, "--out", out], ExitStatus.REFUSED, "holds no sarl_contract"),
