@@ -39,7 +39,7 @@ from sarl_training.run_folder import RunFolder, provenance
 from sarl_training.sampler import Sampler
 
 SEED = 0
-TURNS = 3
+TURNS = 7
 FILES, FILE_PX = 512, 224
 # Dense bfloat16, from the data sheets; the first part that is in the GPU's name counts.
 PEAK_FLOPS = {
@@ -225,12 +225,12 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=96)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--images", type=int, default=1024, help=argparse.SUPPRESS)
-    parser.add_argument("--steps", type=int, help="steps in a turn; 2 on a CPU and 50 on a GPU when not given")
+    parser.add_argument("--steps", type=int, help="steps in a turn; 4 on a CPU and 50 on a GPU when not given")
     parser.add_argument("--turns", type=int, default=TURNS)
     parser.add_argument("--point", choices=("sarl", "byol", "lightly"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     device = resolve_device(args.device)
-    args.steps = args.steps or (50 if device.type == "cuda" else 2)
+    args.steps = args.steps or (50 if device.type == "cuda" else 4)
     with tempfile.TemporaryDirectory() as scratch:
         if args.point:
             print(json.dumps(one_point(args, Path(scratch), device)))

@@ -71,11 +71,11 @@ def draw(path: Path, record: dict[str, Any]) -> None:
                 {"batch_size": "batch", "image_size": "image side, px", "images": "images in the pool"}[name]
             )
             axis.set_ylabel("SARL, images / s", color="#4878a8")
-            axis.set_ylim(bottom=0)
+            axis.set_ylim(0, 1.1 * max(p["images_per_second"] for p in grown))
             memory = axis.twinx()
             memory.plot([p[name] for p in grown], [p["memory_peak_mb"] for p in grown], "s--", color="#c2571a")
             memory.set_ylabel("peak memory, MB", color="#c2571a")
-            memory.set_ylim(bottom=0)
+            memory.set_ylim(0, 1.1 * max(p["memory_peak_mb"] for p in grown))
         figure.savefig(path, dpi=100)
 
 
