@@ -5,12 +5,14 @@
 Writes training.json and training.png (make bench runs it). Turns are taken in alternation; a rate is the median over
 turns, in images per second, each image giving two views. `step` is a whole training step, its input included: reading,
 views, forward, backward, optimiser, target network. `ceiling` is the same step on views that lie ready on the device.
-`input` is reading and views alone. Memory and growth are measured in a process of their own each. Images are drawn:
-224 px JPEG files for lightly, decoded rows for us, which is what either reads in every epoch but the first.
+`input` is reading and views alone. Memory, and growth with batch, image size and number of images, are measured in a
+process of their own each. Images are drawn: 224 px JPEG files for lightly, decoded rows for us, which is what either
+reads in every epoch but the first.
 """
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import statistics
@@ -25,7 +27,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from parts.training_picture import GROWTH, draw, ratios, show
+from parts.training_picture import GROWTH, SUBJECTS, draw, ratios, show
 from torch.utils.flop_counter import FlopCounterMode
 
 from sarl_training.device import memory_peak_mb, resolve_device
@@ -41,6 +43,7 @@ from sarl_training.sampler import Sampler
 SEED = 0
 TURNS = 7
 FILES, FILE_PX = 512, 224
+POINT_STEPS = 4  # the first warms up
 # Dense bfloat16, from the data sheets; the first part that is in the GPU's name counts.
 PEAK_FLOPS = {
     "H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "H200": 989e12, "A100": 312e12,
@@ -100,11 +103,11 @@ def _pool(folder: Path, images: int, size: int) -> np.memmap:
     return np.memmap(file, np.uint8, "r", shape=(images, size, size, 3))
 
 
-def write_files(folder: Path) -> None:
+def write_files(folder: Path, count: int) -> None:
     """JPEG files as `simulate` writes them, of smooth random pictures."""
     folder.mkdir()
     rng = np.random.default_rng(SEED)
-    for i in range(FILES):
+    for i in range(count):
         coarse = rng.integers(0, 255, (28, 28, 3), np.uint8)
         picture = cv2.resize(coarse, (FILE_PX, FILE_PX), interpolation=cv2.INTER_CUBIC)
         cv2.imwrite(str(folder / f"{i:05d}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 95])
@@ -137,7 +140,7 @@ def rates(args: argparse.Namespace, folder: Path, device: torch.device) -> tuple
     from parts.byol_lightly import LightlyLoop
 
     size, batch, steps = args.image_size, args.batch_size, args.steps
-    write_files(folder / "files")
+    write_files(folder / "files", FILES)
     ours = {name: Bench(name, folder, args.device, size, batch, 1024) for name in ("sarl", "byol")}
     half = ours["byol"].fabric._precision.precision == "bf16-mixed"
     theirs = {"lightly example": LightlyLoop(folder / "files", size, batch, device, autocast=False)}
@@ -165,17 +168,17 @@ def one_point(args: argparse.Namespace, folder: Path, device: torch.device) -> d
     if args.point == "lightly":
         from parts.byol_lightly import LightlyLoop
 
-        write_files(folder / "files")
+        write_files(folder / "files", args.images)
         loop = LightlyLoop(folder / "files", args.image_size, args.batch_size, device, autocast=False)
         batches = loop.batches()
-        took = [seconds(lambda: loop.take_step(next(batches)), 1, device) for _ in range(3)]
+        took = [seconds(lambda: loop.take_step(next(batches)), 1, device) for _ in range(POINT_STEPS)]
         workers = sum(_resident_mb(worker.pid) for worker in batches._workers)
         extra = {"workers_mb": workers}
     else:
         bench = Bench(args.point, folder, args.device, args.image_size, args.batch_size, args.images)
-        took, extra = [seconds(bench.step, 1, device) for _ in range(3)], {}
-    return {"images_per_second": args.batch_size / statistics.mean(took[1:]), "memory_peak_mb": memory_peak_mb(device),
-            "memory_before_mb": before, **extra}  # fmt: skip
+        took, extra = [seconds(bench.step, 1, device) for _ in range(POINT_STEPS)], {}
+    rate = args.batch_size / statistics.median(took[1:])
+    return {"images_per_second": rate, "memory_peak_mb": memory_peak_mb(device), "memory_before_mb": before, **extra}
 
 
 def _resident_mb(pid: int) -> float:
@@ -185,12 +188,12 @@ def _resident_mb(pid: int) -> float:
 
 
 def points(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Memory of every subject at the common setting, and how SARL grows from there, one thing at a time."""
+    """Rate and memory of every subject at the common setting, and how they grow from there, one thing at a time."""
     common = {"image_size": args.image_size, "batch_size": args.batch_size, "images": 1024}
-    wanted = [(subject, "", common) for subject in ("sarl", "byol", "lightly")]
-    wanted += [("sarl", name, {**common, name: value}) for name, values in GROWTH.items() for value in values]
+    wanted = [("", common)]
+    wanted += [(name, {**common, name: value}) for name, values in GROWTH.items() for value in values]
     found = []
-    for subject, varied, settings in wanted:
+    for (varied, settings), subject in itertools.product(wanted, SUBJECTS):
         words = [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", str(value))]
         done = subprocess.run(
             [sys.executable, __file__, "--out", str(args.out), "--device", args.device, "--point", subject, *words],
@@ -227,7 +230,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1024, help=argparse.SUPPRESS)
     parser.add_argument("--steps", type=int, help="steps in a turn; 4 on a CPU and 50 on a GPU when not given")
     parser.add_argument("--turns", type=int, default=TURNS)
-    parser.add_argument("--point", choices=("sarl", "byol", "lightly"), help=argparse.SUPPRESS)
+    parser.add_argument("--point", choices=SUBJECTS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     device = resolve_device(args.device)
     args.steps = args.steps or (50 if device.type == "cuda" else 4)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+SUBJECTS = {"sarl": "#c2571a", "byol": "#4878a8", "lightly": "#6a6a6a"}
 GROWTH = {"batch_size": (16, 32), "image_size": (64, 128), "images": (512, 8192)}
 BARS = {
     "SARL step / BYOL step": ("<=", 1.10),
@@ -39,13 +40,13 @@ def ratios(median: dict[str, float], device: torch.device) -> dict[str, dict[str
 
 
 def draw(path: Path, record: dict[str, Any]) -> None:
-    """Rates, memory, and growth of SARL along each axis of `GROWTH`."""
+    """Rates, memory, and growth of every subject along each axis of `GROWTH`."""
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(12, 6.4), layout="constrained")
+        figure = Figure(figsize=(12, 8.4), layout="constrained")
         figure.suptitle(
             f"Pretraining on {record['device_name']}: {record['image_size']} px, batch {record['batch_size']}"
         )
-        top, bottom = figure.subfigures(2, 1, height_ratios=(1.2, 1))
+        top, bottom = figure.subfigures(2, 1, height_ratios=(1, 1.5))
         left, right = top.subplots(1, 2)
         median = {name: value for name, value in record["median_images_per_second"].items() if name != "input"}
         turns = {name: record["images_per_second"][name] for name in median}
@@ -63,20 +64,27 @@ def draw(path: Path, record: dict[str, Any]) -> None:
         )
         right.legend(frameon=False)
         right.set_ylabel("peak memory, MB")
-        for axis, name in zip(bottom.subplots(1, len(GROWTH)), GROWTH, strict=True):
-            grown = sorted((p for p in record["points"] if p["subject"] == "sarl" and p["varied"] in ("", name)),
-                           key=lambda p: p[name])  # fmt: skip
-            axis.plot([p[name] for p in grown], [p["images_per_second"] for p in grown], "o-", color="#4878a8")
-            axis.set_xlabel(
+        for (rate, memory), name in zip(bottom.subplots(2, len(GROWTH), sharex="col").T, GROWTH, strict=True):
+            for subject, colour in SUBJECTS.items():
+                grown = sorted((p for p in record["points"] if p["subject"] == subject and p["varied"] in ("", name)),
+                               key=lambda p: p[name])  # fmt: skip
+                where = [p[name] for p in grown]
+                rate.plot(where, [p["images_per_second"] for p in grown], "o-", color=colour, label=subject)
+                memory.plot(where, [_whole_mb(p) for p in grown], "s--", color=colour, label=subject)
+            memory.set_xlabel(
                 {"batch_size": "batch", "image_size": "image side, px", "images": "images in the pool"}[name]
             )
-            axis.set_ylabel("SARL, images / s", color="#4878a8")
-            axis.set_ylim(0, 1.1 * max(p["images_per_second"] for p in grown))
-            memory = axis.twinx()
-            memory.plot([p[name] for p in grown], [p["memory_peak_mb"] for p in grown], "s--", color="#c2571a")
-            memory.set_ylabel("peak memory, MB", color="#c2571a")
-            memory.set_ylim(0, 1.1 * max(p["memory_peak_mb"] for p in grown))
+            for axis in (rate, memory):
+                axis.set_ylim(0, 1.1 * axis.dataLim.y1)
+            if name == "batch_size":
+                rate.set_ylabel("images / s")
+                memory.set_ylabel("peak memory, MB")
+                rate.legend(frameon=False)
         figure.savefig(path, dpi=100)
+
+
+def _whole_mb(point: dict[str, Any]) -> float:
+    return point["memory_peak_mb"] + point.get("workers_mb", 0)
 
 
 def show(record: dict[str, Any]) -> None:
