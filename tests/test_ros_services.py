@@ -12,6 +12,7 @@ pytest.importorskip("rclpy", reason=robot_side.NOT_BUILT)
 pytest.importorskip("sarl_msgs.msg", reason=robot_side.NOT_BUILT)
 
 from lifecycle_msgs.msg import State, Transition
+from rcl_interfaces.srv import ListParameters
 from ros_camera import camera
 from ros_peer import NODE, TOPICS, Peer, parameters, running, stamp_of, stamps_of
 from std_srvs.srv import SetBool, Trigger
@@ -148,3 +149,11 @@ def test_what_is_not_safe_is_refused_with_the_reason(peer: Peer, model: Path, lo
         peer.answer("edge_pose", peer.send(BLACK))
         assert peer.change(Transition.TRANSITION_DEACTIVATE) and peer.change(Transition.TRANSITION_CLEANUP)
         assert not peer.set(threads=1)
+
+
+def test_a_misspelt_parameter_is_warned_of(peer: Peer, model: Path, log: Path) -> None:
+    with running(NODE, log, *parameters(model=model, contct_on=0.3, use_sim_time=False)):
+        peer.connect()
+        listed = peer.call(ListParameters, "perception_node/list_parameters", ListParameters.Request()).result.names
+    assert "parameter contct_on is set and means nothing here: did you mean contact_on?" in log.read_text()
+    assert "use_sim_time is set" not in log.read_text() and "contct_on" not in listed

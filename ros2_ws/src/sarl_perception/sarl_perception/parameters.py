@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -17,6 +18,7 @@ from sarl_perception.estimator import Region
 
 PACKAGE = "sarl_perception"
 PARAMETER_FILE = "config/perception.yaml"
+OF_EVERY_NODE = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
 AT_START, AT_CONFIGURE, AT_RELOAD, AT_ONCE = "at start", "at configure", "at configure or reload_model", "at once"
 
@@ -129,14 +131,20 @@ ABOUT: dict[str, About] = {
 def declare_parameters(node: Node, refusal: Callable[[str, Any], str]) -> None:
     """Declare every parameter with its description and range, its default from the package's YAML.
 
-    `refusal(name, value)` says why the node cannot take a value now; empty when it can. Raises `SettingsRefused` when
-    the YAML is not there or incomplete.
+    `refusal(name, value)` says why the node cannot take a value now; empty when it can. The node was made with
+    `automatically_declare_parameters_from_overrides`, so that names it does not have, which ROS would pass over, are
+    warned of. Raises `SettingsRefused` when the YAML is not there or incomplete.
     """
     defaults = read_defaults()
     if set(defaults) != set(ABOUT):
         raise SettingsRefused(
             f"{PARAMETER_FILE}: parameters {sorted(set(defaults) ^ set(ABOUT))} are missing or unknown"
         )
+    for name in node.get_parameters_by_prefix(""):
+        if not name.startswith(OF_EVERY_NODE):
+            node.undeclare_parameter(name)
+            if name not in ABOUT:
+                node.get_logger().warning(_unknown(name))
     node.add_on_set_parameters_callback(lambda parameters: _check(node, parameters, refusal))
     for name, about in ABOUT.items():
         node.declare_parameter(name, defaults[name], _descriptor(about))
@@ -167,6 +175,12 @@ def region_fault(region: Iterable[int], height: int, width: int) -> str:
         f"region is {region_width}x{region_height} pixels at ({x}, {y}); the model's input is {width}x{height}: give"
         " one of the same proportions, or width 0 for the largest centred square"
     )
+
+
+def _unknown(name: str) -> str:
+    close = get_close_matches(name, ABOUT, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"this node has {', '.join(ABOUT)}"
+    return f"parameter {name} is set and means nothing here: {hint}"
 
 
 def _descriptor(about: About) -> ParameterDescriptor:
