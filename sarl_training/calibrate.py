@@ -97,9 +97,9 @@ def _learn_units(config: CalibrateConfig, model: ModelFile, dataset: Dataset) ->
 
 def _adapt(config: CalibrateConfig, model: ModelFile, dataset: Dataset) -> None:
     """Without labels."""
-    frames = dataset.ssl_pool(str(model.contract["sensor"]))
-    check_pictures(dataset.path, frames)
-    found = adapt(model, frames, _units(config, model))
+    pool = dataset.load_pool(str(model.contract["sensor"]), model.image_size)
+    print(pool.census.table())
+    found = adapt(model, pool.images, _units(config, model))
     errors = {head.task.output: head.expected_D.tolist() for head in found.heads}
     contract = _contract(model.contract, dataset, "adapted without labels", errors)
     file = model.written(found.numbers, contract)

@@ -1,5 +1,6 @@
 """Many units: heads learned across them hold on units left out, travel in a file, and adapt a model without labels."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,7 @@ def test_frames_without_labels_adapt_a_model(
 ) -> None:
     model, out = files / "tiny.onnx", tmp_path / "new.onnx"
     images = other_unit(tmp_path / "unit") / "edge_pose" / "vitactip" / "images"
+    (images / "torn.png").write_bytes(b"\x89PNG")
     given = ["calibrate", str(model), str(images), "--out", str(out)]
     assert main(given) == ExitStatus.REFUSED
     assert "frames without labels need the file tiny.units.npz" in capsys.readouterr().err
@@ -105,7 +107,8 @@ def test_frames_without_labels_adapt_a_model(
 
     known = units_file(model, tmp_path / "of.units.npz")
     assert main([*given, "--units", str(tmp_path / "of.units.npz")]) == ExitStatus.DONE
-    assert "| edge_pose | x |" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "| edge_pose | x |" in said and re.search(r"not taken +1 .* torn.png", said)
     new, old = ModelFile(out), ModelFile(model)
     assert new.contract["provenance"]["method"].endswith("adapted without labels")
     assert new.contract["outputs"][0]["validation_error"] == known.error_D.tolist()

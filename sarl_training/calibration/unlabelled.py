@@ -3,15 +3,13 @@
 Shapes: N frames, D axes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from sarl_training.calibration.many_units import UnitHead
 from sarl_training.calibration.model_file import ModelFile
-from sarl_training.dataset import load_images
 from sarl_training.errors import DataRefused
 from sarl_training.tasks import TASKS, Task
 
@@ -41,11 +39,14 @@ class Adapted:
     frames: int
 
 
-def adapt(model: ModelFile, frames: Sequence[Path], units: Mapping[str, UnitHead]) -> Adapted:
-    """Align the heads of many `units` on the frames; DataRefused for too few frames or without such heads."""
-    if len(frames) < LEAST_FRAMES:
+def adapt(model: ModelFile, images: np.ndarray, units: Mapping[str, UnitHead]) -> Adapted:
+    """Align the heads of many `units` on frames, uint8 [N, size, size, 3].
+
+    DataRefused for too few of them, or without such heads.
+    """
+    if len(images) < LEAST_FRAMES:
         raise DataRefused(
-            f"{len(frames)} frames without labels: at least {LEAST_FRAMES} of contacts all over the range are needed; "
+            f"{len(images)} frames without labels: at least {LEAST_FRAMES} of contacts all over the range are needed; "
             "record more, or label 10 contacts"
         )
     if not units:
@@ -53,7 +54,6 @@ def adapt(model: ModelFile, frames: Sequence[Path], units: Mapping[str, UnitHead
             f"{model.path}: frames without labels need the file {model.path.stem}.units.npz beside it (how units "
             "differ); learn it (sarl-train calibrate --help), or label 10 or more contacts"
         )
-    images = load_images(frames, model.image_size)
     numbers: dict[str, np.ndarray] = {}
     heads = []
     tasks = {task.output: task for task in TASKS.values()}
@@ -74,4 +74,4 @@ def adapt(model: ModelFile, frames: Sequence[Path], units: Mapping[str, UnitHead
                 learned_from=(int(unit_head.size[0]), int(unit_head.size[1])),
             )
         )
-    return Adapted(numbers, heads, len(frames))
+    return Adapted(numbers, heads, len(images))
