@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sarl_training.benchmarking import pages, paper_numbers
+from sarl_training.benchmarking import pages, paper_numbers, tables
 from sarl_training.benchmarking.cells import Numbers
 from sarl_training.benchmarking.plan import TASKS, plan
 from sarl_training.benchmarking.presets import PRESETS
@@ -63,6 +63,17 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_the_readout_that_export_ships_is_shown_for_every_encoder() -> None:
+    records = {key: record for key, record in made_up("cpu").items() if record["seed"] == 0}
+    records["cpu/heads/simclr/vitactip/s0"]["test"]["edge_pose/z_mm"] = 0.0321
+    lines = tables.table1(Numbers("cpu", records.values()))
+    start = next(number for number, line in enumerate(lines) if "read as `export` does" in line)
+    names = [line.split("|")[1].strip() for line in lines[start:] if line.startswith("|")][2:]
+    assert names == [name for name in tables.NAMES.values() if name != "mean predictor"]
+    (row,) = (line for line in lines[start:] if line.startswith("| SimCLR"))
+    assert row.split("|")[9].strip() == "0.0321"
+
+
 def test_every_table_is_there_whole_and_says_where_it_is_from(page: Path) -> None:
     text = (page / "RESULTS.md").read_text()
     for title in ("Table I:", "Table II:", "Table III:", "Table IV:", "Fig. 4:", "Labels:", "Readouts:"):
@@ -70,7 +81,7 @@ def test_every_table_is_there_whole_and_says_where_it_is_from(page: Path) -> Non
         assert headings, title
         assert all("(simulated" in heading for heading in headings if "Fig" not in heading)
     origins = [line for line in text.splitlines() if line.startswith("*device:")]
-    assert len(origins) >= 8
+    assert len(origins) >= 9
     for line in origins:
         assert "Toy" in line and "preset: cpu" in line and "commit: 0123456-dirty" in line and "simulated" in line
     assert "seeds: 0, 1, 2" in origins[0]

@@ -24,6 +24,7 @@ from sarl_training.tasks import Task
 Metrics = dict[str, dict[str, float]]
 """Values by name, of `val` and of `test`."""
 FITS = ("ridge", "sgd")
+PROBE, HEAD = ("gap", "sgd"), ("spatial", "ridge")  # readout and fit
 _SPATIAL_LAYERS = ("layer2", "layer3")
 _TIMED, _WARM_UP = 30, 5
 
@@ -35,11 +36,21 @@ def random_start(dataset: Dataset, sensor: str, size: int, seed: int, device: to
 
 def probe(encoder: Encoder, tables: Mapping[Task, Table], size: int, seed: int) -> Metrics:
     """The linear probe of the protocol on every task."""
+    return _every_task(encoder, tables, size, seed, *PROBE)
+
+
+def heads(encoder: Encoder, tables: Mapping[Task, Table], size: int, seed: int) -> Metrics:
+    """Heads of the kind that `export` ships, on every task."""
+    return _every_task(encoder, tables, size, seed, *HEAD)
+
+
+def _every_task(
+    encoder: Encoder, tables: Mapping[Task, Table], size: int, seed: int, readout: str, fit: str
+) -> Metrics:
     found: Metrics = {"val": {}, "test": {}}
     for task, table in tables.items():
-        folds = _folds(encoder, "gap", task, table, size)
-        predict = _fit("sgd", task, folds, len(table.class_names), seed)
-        _add(found, f"{task.name}/", task, predict, folds)
+        folds = _folds(encoder, readout, task, table, size)
+        _add(found, f"{task.name}/", task, _fit(fit, task, folds, len(table.class_names), seed), folds)
     return found
 
 
@@ -61,7 +72,7 @@ def budget(encoder: Encoder, tables: Mapping[Task, Table], size: int, seed: int,
     found: Metrics = {"val": {}, "test": {}}
     for task, table in tables.items():
         few = table if labels is None else with_labels(table, labels, seed)
-        for readout, fit in (("gap", "sgd"), ("spatial", "ridge")):
+        for readout, fit in (PROBE, HEAD):
             folds = _folds(encoder, readout, task, few, size)
             predict = _fit(fit, task, folds, len(table.class_names), seed)
             _add(found, f"{readout}+{fit}/{task.name}/", task, predict, folds)
@@ -97,8 +108,9 @@ def readout_costs(encoder: Encoder, size: int) -> dict[str, float]:
 
 def edge_points(encoder: Encoder, task: Task, table: Table, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """True and predicted test values [N, D] of the linear probe."""
-    folds = _folds(encoder, "gap", task, table, size)
-    predict = _fit("sgd", task, folds, len(table.class_names), seed)
+    readout, fit = PROBE
+    folds = _folds(encoder, readout, task, table, size)
+    predict = _fit(fit, task, folds, len(table.class_names), seed)
     return folds["test"][1].cpu().numpy(), predict(folds["test"][0]).cpu().numpy()
 
 

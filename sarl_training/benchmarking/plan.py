@@ -28,7 +28,7 @@ BUDGETS = (20, 50, 100, 500)
 BUDGET_TASKS = ("edge_pose", "shape")
 SCATTER_TASK = "edge_pose"
 
-Kind = Literal["pretrain", "probe", "supervise", "transfer", "labels", "readouts", "scatter"]
+Kind = Literal["pretrain", "probe", "heads", "supervise", "transfer", "labels", "readouts", "scatter"]
 
 
 @dataclass(frozen=True)
@@ -104,16 +104,27 @@ def _probe(preset: str, subject: str, seed: int, sensor: str = "vitactip") -> Ru
     return Run(preset, "probe", subject, seed, sensor, needs=(_pretrain(preset, subject, seed, sensor),))
 
 
+def _heads(preset: str, subject: str, seed: int) -> Run:
+    return Run(preset, "heads", subject, seed, needs=(_pretrain(preset, subject, seed),))
+
+
 def _supervise(preset: str, task: str, seed: int) -> Run:
     return Run(preset, "supervise", "supervised", seed, detail=task)
 
 
 def _table1(preset: str, seed: int, labelled: Mapping[str, int], suffix: str) -> list[Run]:
-    bounds = [Run(preset, "probe", subject, seed) for subject in ("random_init", "mean")]
+    bounds = [
+        Run(preset, kind, subject, seed)
+        for kind, subject in (("probe", "random_init"), ("heads", "random_init"), ("probe", "mean"))
+    ]
     supervised = [_supervise(preset, task, seed) for task in TASKS if task in labelled]
     return [
         *bounds,
-        *(_probe(preset, subject, seed) for subject in ("sarl", "sarl_paper", *(name + suffix for name in BASELINES))),
+        *(
+            measure(preset, subject, seed)
+            for subject in ("sarl", "sarl_paper", *(name + suffix for name in BASELINES))
+            for measure in (_probe, _heads)
+        ),
         *supervised,
     ]
 

@@ -32,9 +32,9 @@ _ROWS = {
 _CLASSES = [f"{task}/{rank}" for task in ("shape", "grating", "material") for rank in ("top1", "top5")]
 _MEANS = ["force/mean", "contact_point/mean", "edge_pose/mean"]
 _AXES = {
-    "edge pose": ("edge_pose", ("x_mm", "z_mm", "theta_deg")),
-    "contact point": ("contact_point", ("px_mm", "py_mm", "pz_mm")),
-    "force": ("force", ("fx_N", "fy_N", "fz_N")),
+    "edge_pose": ("x_mm", "z_mm", "theta_deg"),
+    "contact_point": ("px_mm", "py_mm", "pz_mm"),
+    "force": ("fx_N", "fy_N", "fz_N"),
 }
 _RANKS = {"top1": "Top-1 %", "top5": "Top-5 %"}
 _ERRORS = {"force": "force N", "contact_point": "contact point mm", "edge_pose": "edge pose, mean of mm, mm, deg"}
@@ -53,7 +53,9 @@ def _group(subject: str, metric: str) -> str:
 
 def _headed(metric: str) -> str:
     task, _, name = metric.partition("/")
-    return f"{task} {_RANKS[name]}" if name in _RANKS else _ERRORS[task]
+    if name in _RANKS:
+        return f"{task} {_RANKS[name]}"
+    return _ERRORS[task] if name == "mean" else f"{task.replace('_', ' ')} {name.replace('_', ' ')}"
 
 
 def table1(numbers: Numbers) -> list[str]:
@@ -67,14 +69,33 @@ def table1(numbers: Numbers) -> list[str]:
     lines += _beside_paper(numbers, subjects, _CLASSES)
     lines += ["", _title("Table I", "linear probe, regression, mean absolute error", numbers), "", origin, ""]
     lines += _beside_paper(numbers, subjects, _MEANS)
-    metrics = [(name, f"{task}/{axis}", axis) for name, (task, axes) in _AXES.items() for axis in axes]
+    metrics = [f"{task}/{axis}" for task, axes in _AXES.items() for axis in axes]
     lines += ["", _title("Table I", "every axis, mean absolute error, here", numbers), "", origin, ""]
-    header = ["method", *(f"{name} {axis.replace('_', ' ')}" for name, _, axis in metrics)]
-    rows = [[_ROWS[s], *(numbers.cell(_group(s, m), m) for _, m, _ in metrics)] for s in subjects]
+    header = ["method", *(_headed(metric) for metric in metrics)]
+    rows = [[_ROWS[s], *(numbers.cell(_group(s, m), m) for m in metrics)] for s in subjects]
     said = "; ".join(f"{NAMES[s]} {x} / {z} / {t:.2f}" for s, (x, z, t) in paper_numbers.EDGE_AXES.items())
     lines += [*table(header, rows), "", f"Paper (real), edge pose x mm / z mm / theta deg: {said}."]
     missing = [name.strip("*") for subject, name in NAMES.items() if subject not in subjects]
-    return [*lines, "", f"Not run yet: {', '.join(missing)}."] if missing else lines
+    if missing:
+        lines += ["", f"Not run yet: {', '.join(missing)}."]
+    return [*lines, *_exported_heads(numbers, subjects)]
+
+
+def _exported_heads(numbers: Numbers, subjects: Sequence[str]) -> list[str]:
+    """The encoders of Table I under the readout that a robot gets."""
+    groups = {
+        s: f"heads/{s}/vitactip" for s in subjects if any(numbers.value(f"heads/{s}/vitactip", m) for m in _MEANS)
+    }
+    if not groups:
+        return []
+    metrics = [*(f"{task}/top1" for task in ("shape", "grating", "material")), *_MEANS]
+    metrics += [f"edge_pose/{axis}" for axis in _AXES["edge_pose"]]
+    header = ["method", *(_headed(metric) for metric in metrics)]
+    rows = [[_ROWS["supervised"], *(numbers.cell(_group("supervised", m), m) for m in metrics)]]
+    rows += [[_ROWS[s], *(numbers.cell(group, m) for m in metrics)] for s, group in groups.items()]
+    text = "the same encoders, read as `export` does (spatial readout, closed form), here"
+    origin = numbers.origin([*groups.values(), *(f"supervise/supervised/vitactip/{task}" for task in TASKS)])
+    return ["", _title("Table I", text, numbers), "", origin, "", *table(header, rows)]
 
 
 def _beside_paper(numbers: Numbers, subjects: Sequence[str], metrics: Sequence[str]) -> list[str]:
@@ -128,7 +149,7 @@ def table3(numbers: Numbers) -> list[str]:
             numbers.cell(groups[terms], "shape/top1"),
         ]
         row += [f"{shape:.2f}", numbers.cell(groups[terms], "edge_pose/mean"), f"{edge:.4f}"]
-        rows.append([*row, *(numbers.cell(groups[terms], f"edge_pose/{axis}") for axis in _AXES["edge pose"][1])])
+        rows.append([*row, *(numbers.cell(groups[terms], f"edge_pose/{axis}") for axis in _AXES["edge_pose"])])
     title = _title("Table III", "which spatial terms, linear probe", numbers)
     return [title, "", numbers.origin(groups.values()), "", *table(header, rows)]
 

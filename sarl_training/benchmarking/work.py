@@ -106,6 +106,10 @@ def _probe(run: Run, place: Workplace) -> dict[str, Any]:
     return measures.probe(_encoder(run, place), tables, PRESETS[run.preset].image_size, run.seed)
 
 
+def _heads(run: Run, place: Workplace) -> dict[str, Any]:
+    return measures.heads(_encoder(run, place), _tables(run, place, TASKS), PRESETS[run.preset].image_size, run.seed)
+
+
 def _labels(run: Run, place: Workplace) -> dict[str, Any]:
     count = None if run.detail == "all" else int(run.detail)
     tables = _tables(run, place, BUDGET_TASKS)
@@ -179,6 +183,7 @@ def _encoder(run: Run, place: Workplace) -> Encoder:
 _KINDS: dict[str, Callable[[Run, Workplace], dict[str, Any]]] = {
     "pretrain": _pretrain,
     "probe": _probe,
+    "heads": _heads,
     "supervise": _supervise,
     "transfer": _transfer,
     "labels": _labels,
