@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from sarl_training.atomic_file import write_atomically
 from sarl_training.benchmarking.cells import Numbers
@@ -67,8 +68,14 @@ def _budgets(numbers: Numbers, folder: Path) -> Iterator[str]:
         axis.set_xscale("log")
         ticks = [*(budget for budget in BUDGETS if budget < most), most]
         axis.set_xticks(ticks, [*map(str, ticks[:-1]), "all"])
+        if metric.endswith("top1"):
+            axis.set_ylim(0, 100)
+        else:
+            axis.set_yscale("log")
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter("{x:g}")
         axis.minorticks_off()
-        axis.set_ylim(bottom=0)
+        axis.grid(axis="y", alpha=0.3)
         axis.set_xlabel("labelled samples (train and val)")
         axis.set_title(title, fontsize=10)
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=9)
