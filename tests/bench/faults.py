@@ -143,16 +143,21 @@ def reloading(stage: Stage, fault: str) -> float:
     return stage.seconds_to(fault, lambda: stage.peer.call(Trigger, RELOAD, Trigger.Request()))
 
 
-RAW = {"max_age": 0.2}  # as shipped; the tests' own default accepts any age
+AGE_LIMIT = {"max_age": 0.2}  # as shipped; the tests' own default accepts any age
 CASES = (
     Case("no_camera", "the camera ends", partial(camera_ends, end=signal.SIGTERM)),
     Case("camera_silent", "kill -9 of the camera", partial(camera_ends, end=signal.SIGKILL)),
     Case("qos", "a camera of another type", other_type),
     Case("qos", "a best-effort camera, reliability reliable", unreliable_camera, {"reliability": "reliable"}),
     Case("lost_frames", "640x480 without the profile", large_frames, without=DEFAULT_TRANSPORT),
-    Case("old", "stamps of 10 s ago", partial(frames, age_s=10.0), RAW),
-    Case("future", "stamps in 10 s", partial(frames, age_s=-10.0), RAW),
-    Case("no_clock", "use_sim_time, no /clock", partial(frames, after_good_ones=False), {**RAW, "use_sim_time": True}),
+    Case("old", "stamps of 10 s ago", partial(frames, age_s=10.0), AGE_LIMIT),
+    Case("future", "stamps in 10 s", partial(frames, age_s=-10.0), AGE_LIMIT),
+    Case(
+        "no_clock",
+        "use_sim_time, no /clock",
+        partial(frames, after_good_ones=False),
+        {**AGE_LIMIT, "use_sim_time": True},
+    ),
     Case("encoding", "an encoding nobody knows", partial(frames, encoding="32FC1")),
     Case("size", "a height of 0", partial(frames, height=0)),
     Case("step", "rows too short", partial(frames, step=3)),
