@@ -2,7 +2,8 @@
 
 Embeddings are standardised on train before the layer, and the layer is folded back onto the raw embedding: the same
 linear map, but 200 epochs are then enough to reach it. Without, AdamW stops far short of the least-squares solution
-on a pretrained encoder, whose dimensions differ much in scale, and not on a random one (models/LOG.md).
+on a pretrained encoder, whose dimensions differ much in scale, and not on a random one (models/LOG.md). The scale has
+the floor of `ridge`: a unit of the encoder that fires on three images of train would else decide what others are.
 
 Shapes: S seeds, N samples, B batch, F features, D outputs.
 """
@@ -15,6 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from sarl_training.ridge import floored
 
 BATCH_SIZE = 32  # the paper has none; at 256 a task of 750 labels gets 3 steps an epoch, too few (models/LOG.md)
 REGRESSION_EPOCHS, REGRESSION_LR = 200, 0.01
@@ -85,9 +88,8 @@ def _fit(
 ) -> LinearProbe:
     """Train all seeds in one batched layer: the loss is a sum over seeds, so no seed sees another's gradient."""
     (raw_NF, y_N), (raw_val, y_val) = splits
-    mean_F, std_F = raw_NF.mean(0), raw_NF.std(0, correction=0)
-    std_F = torch.where(std_F > 1e-6 * std_F.max(), std_F, torch.inf)  # a dead dimension gets no weight
-    x_NF, x_val = ((raw - mean_F) / std_F for raw in (raw_NF, raw_val))
+    mean_F, scale_F = raw_NF.mean(0), floored(raw_NF.var(0, correction=0)).sqrt().clamp_min(1e-12)
+    x_NF, x_val = ((raw - mean_F) / scale_F for raw in (raw_NF, raw_val))
     randoms = [torch.Generator().manual_seed(seed) for seed in seeds]
     weight, bias = _initial_layer(randoms, x_NF.shape[1], outputs, x_NF.device)
     optimizer = make_optimizer([weight, bias])
@@ -107,7 +109,7 @@ def _fit(
             better_S = now_S < least_S
             least_S = torch.where(better_S, now_S, least_S)
             best.weight_SFD[better_S], best.bias_S1D[better_S] = weight[better_S], bias[better_S]
-    folded_SFD = best.weight_SFD / std_F[:, None]
+    folded_SFD = best.weight_SFD / scale_F[:, None]
     return LinearProbe(folded_SFD, best.bias_S1D - torch.einsum("f,sfd->sd", mean_F, folded_SFD)[:, None])
 
 

@@ -27,16 +27,21 @@ class Spectrum:
         return ((x_NF.double() - self.mean_F) / self.scale_F) @ self.directions_FK
 
 
+def floored(variance_F: Tensor) -> Tensor:
+    """A floor under the variance of features, 1 % of their mean variance: a unit that hardly moved in training must not
+    shout when it moves later.
+    """
+    return variance_F + 0.01 * variance_F.mean()
+
+
 def decompose(x_NF: Tensor, noise_F: Tensor | float = 0.0) -> Spectrum:
     """Principal directions of the features, through the smaller of the NxN and the FxF product.
 
     `noise_F` is the variance that features will have at run time and do not have here: noisy ones are trusted less.
     """
     x_NF = x_NF.double()
-    mean_F, std_F = x_NF.mean(0), x_NF.std(0, correction=0)
-    # a floor under the scale: a unit that never moved in training must not shout when it moves on the robot
-    floor = 0.01 * std_F.square().mean()
-    scale_F = (std_F.square() + floor + NOISE_WEIGHT * noise_F).sqrt().clamp_min(1e-12)
+    mean_F, variance_F = x_NF.mean(0), x_NF.var(0, correction=0)
+    scale_F = (floored(variance_F) + NOISE_WEIGHT * noise_F).sqrt().clamp_min(1e-12)
     z_NF = (x_NF - mean_F) / scale_F
     if len(z_NF) <= z_NF.shape[1]:
         values, left = torch.linalg.eigh(z_NF @ z_NF.T)

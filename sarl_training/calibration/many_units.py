@@ -87,7 +87,7 @@ def learn(z_NF: np.ndarray, label_ND: np.ndarray, unit_N: np.ndarray) -> UnitHea
     z_NF, label_ND = z_NF.astype(np.float32), label_ND.astype(np.float64)
     mean_F, mean_D = z_NF.mean(0), label_ND.mean(0)
     within_F = (z_NF - _means(z_NF, unit_N)[unit_N]).var(0)
-    scale_F = np.sqrt(within_F + 0.01 * within_F.mean())  # floored as `ridge.decompose` does
+    scale_F = np.sqrt(within_F + 0.01 * within_F.mean())  # as `ridge.floored`
     scaled_NF = (z_NF - mean_F) / scale_F
     gram_NN = scaled_NF @ scaled_NF.T
 
