@@ -1,6 +1,7 @@
-"""`sarl-train supervise`: a ResNet-18 from scratch for each task, the bound that frozen encoders are measured against.
+"""`sarl-train supervise`: a ResNet-18 learned from the labels of each task, from scratch or from an encoder on.
 
-The epoch is chosen on val; the test split is looked at once, after training.
+From scratch it is the bound that frozen encoders are measured against; from an encoder on it is fine-tuning. The epoch
+is chosen on val; the test split is looked at once, after training.
 """
 
 import argparse
@@ -9,7 +10,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tyro
 from lightning.fabric import Fabric
@@ -19,16 +20,26 @@ from sarl_training.atomic_file import write_atomically
 from sarl_training.dataset import Dataset, Table, load_images
 from sarl_training.errors import RunFailed, UsageError
 from sarl_training.fabric import launch
+from sarl_training.features import image_size_for
 from sarl_training.label_budget import with_labels
+from sarl_training.networks import Encoder, load_encoder
 from sarl_training.optim import OptimConfig
 from sarl_training.output_place import check_out
 from sarl_training.run_folder import RunFolder, provenance
-from sarl_training.supervised_run import SupervisedRun, TaskData
+from sarl_training.supervised_run import Readout, SupervisedRun, TaskData
 from sarl_training.task_tables import known_tasks, task_tables
 from sarl_training.tasks import Task
 from sarl_training.views import ViewConfig
 
 MAY_CHANGE_ON_RESUME = ("data", "out", "device", "resume")
+
+
+class Start(NamedTuple):
+    """What training starts from."""
+
+    encoder: Encoder | None
+    method: str
+    """How the encoder was made; empty when there is none."""
 
 
 def label_keeping_views() -> ViewConfig:
@@ -41,20 +52,25 @@ def label_keeping_views() -> ViewConfig:
 
 @dataclass(frozen=True)
 class SuperviseConfig:
-    """Train a ResNet-18 from scratch for each task: what labels alone can reach."""
+    """Train a ResNet-18 on the labels of each task: from scratch, or fine-tune an encoder."""
 
     data: Path
     """Dataset folder with labels."""
     out: Path
     """Folder to write: one run folder per task, and supervise.json with all test scores."""
+    encoder: Path | None = None
+    """Run folder of `pretrain`, or encoder file, to start from; random weights when not given."""
+    readout: Readout = "gap"
+    """What the last layer reads: the 512-d embedding, or the maps of layers 2 and 3 that `export` reads (layer 4 then
+    stays as it was)."""
     tasks: tuple[str, ...] = ()
     """Tasks to learn; all that the dataset has for the sensor when not given."""
     labels: int | None = None
     """Use so many labelled samples of train and val together, drawn by the seed; all when not given."""
     sensor: str = "vitactip"
     """Sensor whose images are used."""
-    image_size: int = 128
-    """Side of the square images in pixels; a multiple of 8, at least 32."""
+    image_size: int | None = None
+    """Side of the square images in pixels, a multiple of 8, at least 32; the encoder's, or 128, when not given."""
     epochs: int = 60
     """Passes over the train images."""
     batch_size: int = 64
@@ -71,7 +87,8 @@ class SuperviseConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
 
     def __post_init__(self) -> None:
-        settings.check_image_size(self.image_size)
+        if self.image_size is not None:
+            settings.check_image_size(self.image_size)
         settings.check_seed(self.seed)
         for name, least in (("epochs", 1), ("batch_size", 2)):
             if getattr(self, name) < least:
@@ -98,6 +115,8 @@ def run(config: SuperviseConfig) -> None:
     else:
         folder.check_unused()
         check_out(config.out, config.data)
+    encoder, origin_of_encoder = load_encoder(config.encoder) if config.encoder else (None, {"image_size": "128"})
+    config = replace(config, image_size=image_size_for(origin_of_encoder, config.image_size))
     fabric = launch(config.device, config.precision)
     if fabric.world_size > 1:
         raise UsageError("supervise: trains in one process; start it without torchrun, one run per GPU")
@@ -109,28 +128,31 @@ def run(config: SuperviseConfig) -> None:
     for name, table in tables.items():
         _check_task(config, tasks[name], table)
     origin = {**provenance(), "data_sha256": dataset.data_hash(), "simulated": dataset.simulated}
+    start = Start(encoder, origin_of_encoder.get("method", "an encoder") if encoder else "")
     if config.resume:
         folder.resume(origin)
     else:
         folder.start(settings.to_yaml(config), origin)
 
-    title = (
-        f"Supervised from scratch{' (simulated)' if dataset.simulated else ''}, test: {config.data}, {config.sensor}"
-    )
+    how = f"Fine-tuned from {config.encoder}" if config.encoder else "Supervised from scratch"
+    title = f"{how}{' (simulated)' if dataset.simulated else ''}, test: {config.data}, {config.sensor}"
     print(f"{title}, {config.image_size} px, {config.epochs} epochs, seed {config.seed}")
-    results = {name: _learn(config, fabric, tasks[name], table, origin) for name, table in tables.items()}
+    results = {name: _learn(config, fabric, tasks[name], table, origin, start) for name, table in tables.items()}
     record = {"title": title, **origin, "config": settings.to_dict(config), "tasks": results}
     write_atomically(config.out / "supervise.json", (json.dumps(record, indent=2) + "\n").encode())
     print(f"written: {config.out / 'supervise.json'}; each task's encoder is in its folder beside it")
 
 
-def _learn(config: SuperviseConfig, fabric: Fabric, task: Task, table: Table, origin: dict[str, Any]) -> dict[str, Any]:
+def _learn(
+    config: SuperviseConfig, fabric: Fabric, task: Task, table: Table, origin: dict[str, Any], start: Start
+) -> dict[str, Any]:
     """Scores of one task: those already there, or those of the run that is started or continued here."""
     folder = config.out / task.name
     done = folder / "result.json"
     if not done.exists():
         data = TaskData(task, table, load_images(table.images, config.image_size))
-        training = SupervisedRun(config, fabric, RunFolder(folder), data, _encoder_metadata(config, task, origin))
+        metadata = _encoder_metadata(config, task, origin, start)
+        training = SupervisedRun(config, fabric, RunFolder(folder), data, metadata, start.encoder)
         try:
             result = training.learn()
         except KeyboardInterrupt as error:
@@ -182,10 +204,10 @@ def _check_same(config: SuperviseConfig, recorded: SuperviseConfig) -> None:
         raise UsageError(f"--resume: {changed[0]}; a resumed run keeps its settings: leave the flag out")
 
 
-def _encoder_metadata(config: SuperviseConfig, task: Task, origin: dict[str, Any]) -> dict[str, Any]:
+def _encoder_metadata(config: SuperviseConfig, task: Task, origin: dict[str, Any], start: Start) -> dict[str, Any]:
     return {
         "image_size": config.image_size,
-        "method": f"supervised on {task.name}",
+        "method": f"{start.method}, fine-tuned on {task.name}" if start.method else f"supervised on {task.name}",
         "preset": "supervise",
         "run": config.out.resolve().name,
         "commit": origin["commit"],

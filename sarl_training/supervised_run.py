@@ -4,7 +4,7 @@ import copy
 import io
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -18,8 +18,9 @@ from sarl_training.config import to_dict
 from sarl_training.dataset import Table
 from sarl_training.errors import DataRefused
 from sarl_training.image_feed import open_feed
-from sarl_training.networks import EMBEDDING, ENCODER_FILE, Encoder, normalise, save_encoder
+from sarl_training.networks import EMBEDDING, ENCODER_FILE, MAP_CHANNELS, Encoder, normalise, save_encoder
 from sarl_training.optim import OptimConfig, build_optimiser, learning_rate, set_rate
+from sarl_training.readouts import READOUTS, SPATIAL_GRIDS
 from sarl_training.run_folder import RunFolder
 from sarl_training.run_log import RunLog
 from sarl_training.sampler import Sampler
@@ -30,11 +31,17 @@ from sarl_training.views import ViewConfig, make_view
 CHECKPOINT_SECONDS = 60.0  # at least so long between two checkpoints, each after an epoch
 PREDICTIONS_FILE = "predictions.npz"
 EVALUATED_AT_ONCE = 128  # images
+Readout = Literal["gap", "spatial"]
+WIDTHS: dict[Readout, int] = {
+    "gap": EMBEDDING,
+    "spatial": sum(MAP_CHANNELS[layer] * grid**2 for layer, grid in SPATIAL_GRIDS.items()),
+}
 
 
 class Settings(Protocol):
     """What the loop reads of the verb's config."""
 
+    readout: Readout
     image_size: int
     epochs: int
     batch_size: int
@@ -60,13 +67,26 @@ class TaskData(NamedTuple):
 
 
 class SupervisedNetwork(nn.Module):
-    """ResNet-18 and one linear layer. Regression targets are standardised by the train split's mean and deviation."""
+    """ResNet-18 and one linear layer. Regression targets are standardised by the train split's mean and deviation.
 
-    def __init__(self, task: Task, labels_train: Tensor, classes: int) -> None:
+    The 12,288 numbers of the spatial readout are standardised by batch before the layer, which starts at zero: an
+    encoder that is good already is not disturbed by a random layer.
+    """
+
+    def __init__(
+        self, task: Task, labels_train: Tensor, classes: int, encoder: Encoder | None = None, readout: Readout = "gap"
+    ) -> None:
         super().__init__()
-        self.encoder = Encoder()
+        self.encoder = encoder or Encoder()
+        self.readout = READOUTS[readout]
         self.regression = task.kind == "regression"
-        self.head = nn.Linear(EMBEDDING, len(task.columns) if self.regression else classes)
+        layer = nn.Linear(WIDTHS[readout], len(task.columns) if self.regression else classes)
+        if readout == "gap":
+            self.head: nn.Module = layer
+        else:
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+            self.head = nn.Sequential(nn.BatchNorm1d(WIDTHS[readout], affine=False), layer)
         mean_D, std_D = torch.zeros(()), torch.ones(())
         if self.regression:
             mean_D, std_D = labels_train.mean(dim=0), labels_train.std(dim=0, correction=0).clamp_min(1e-12)
@@ -75,7 +95,7 @@ class SupervisedNetwork(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Label units B×D, or logits B×K; float32."""
-        return self.head(self.encoder(x_BCHW).embedding_BD).float() * self.std_D + self.mean_D
+        return self.head(self.readout(self.encoder(x_BCHW))).float() * self.std_D + self.mean_D
 
     def loss(self, output_BD: Tensor, labels_B: Tensor) -> Tensor:
         """Mean squared error of standardised targets, or cross entropy."""
@@ -94,13 +114,26 @@ class SupervisedRun:
     """The loop and what it needs. Between epochs all its state is what a checkpoint holds."""
 
     def __init__(
-        self, config: Settings, fabric: Fabric, folder: RunFolder, data: TaskData, metadata: dict[str, Any]
+        self,
+        config: Settings,
+        fabric: Fabric,
+        folder: RunFolder,
+        data: TaskData,
+        metadata: dict[str, Any],
+        encoder: Encoder | None = None,
     ) -> None:
+        """Start from a copy of `encoder`, or from random weights."""
         self.config, self.fabric, self.folder, self.data, self.metadata = config, fabric, folder, data, metadata
         self.train_rows = data.rows("train")
         self.labels_N = data.labels().to(fabric.device)
         torch.manual_seed(config.seed)
-        network = SupervisedNetwork(data.task, data.labels()[self.train_rows], len(data.table.class_names))
+        network = SupervisedNetwork(
+            data.task,
+            data.labels()[self.train_rows],
+            len(data.table.class_names),
+            copy.deepcopy(encoder),
+            config.readout,
+        )
         self.network = network.to(fabric.device)
         self.optimiser = build_optimiser(self.network, config.optim)
         self.sampler = Sampler(len(self.train_rows), config.batch_size, config.seed)

@@ -95,6 +95,33 @@ def test_targets_are_standardised_on_train():
     assert constant.shape == (1, 3) and constant.dtype == torch.float32
 
 
+def test_fine_tuning_starts_from_the_encoder_and_trains_what_export_reads(finished, data, tmp_path):
+    out, start = tmp_path / "out", finished / "material"
+    words = ["supervise", "--data", str(data), "--out", str(out), "--encoder", str(start), "--readout", "spatial"]
+    words += ["--tasks", "edge_pose", "--epochs", "12", "--batch-size", "12", "--device", "cpu"]
+    assert main(words) == 0
+    (old, _), (new, metadata) = load_encoder(start), load_encoder(out / "edge_pose")
+    assert metadata["image_size"] == "32"  # the encoder's
+    assert metadata["method"] == "supervised on material, fine-tuned on edge_pose"
+    distance = {
+        layer: max(
+            float((was - now).detach().abs().max())
+            for was, now in zip(getattr(old, layer).parameters(), getattr(new, layer).parameters(), strict=True)
+        )
+        for layer in ("stem", "layer1", "layer2", "layer3", "layer4")
+    }
+    assert distance.pop("layer4") == 0
+    assert all(0 < moved < 0.1 for moved in distance.values()), distance
+    scores = json.loads((out / "supervise.json").read_text())["tasks"]["edge_pose"]
+    assert scores["supervised"]["test"]["x_mm"] < 0.7 * scores["mean"]["test"]["x_mm"]
+
+
+def test_a_layer_on_the_maps_answers_the_mean_before_it_learned():
+    labels = torch.tensor([[1.0, 10.0, -5.0], [3.0, 30.0, 5.0]])
+    network = SupervisedNetwork(TASKS["edge_pose"], labels, 0, readout="spatial").eval()
+    assert network(torch.randn(2, 3, 32, 32)).tolist() == [[2, 20, 0], [2, 20, 0]]
+
+
 @pytest.mark.parametrize(
     ("words", "status", "named"),
     [
@@ -105,6 +132,7 @@ def test_targets_are_standardised_on_train():
         (["--image-size", "7"], 2, "--image-size 7"),
         (["--epochs", "0"], 2, "--epochs 0"),
         (["--data", "nowhere"], 3, "nowhere"),
+        (["--encoder", "nothing"], 3, "nothing"),
         (["--resume"], 2, "no run to resume"),
     ],
 )

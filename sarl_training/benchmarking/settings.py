@@ -15,8 +15,10 @@ from sarl_training.fine_tuning import FineTuning
 from sarl_training.pretrain_config import MAY_CHANGE_ON_RESUME
 from sarl_training.transfer import SUPERVISED_LR
 
-PROTOCOL = 2  # raise it when a measurement changes, so that old records of it are not taken
-_NOT_SETTINGS = {*MAY_CHANGE_ON_RESUME, "probe_every"}
+# Raise a number when that measurement changes, so that old records of it are not taken.
+PROTOCOL = {"probe": 3, "labels": 3, "readouts": 3, "scatter": 3, "heads": 2, "transfer": 2}
+# "encoder" and "readout" of supervise are always their defaults here
+_NOT_SETTINGS = {*MAY_CHANGE_ON_RESUME, "probe_every", "encoder", "readout"}
 
 
 def method_of(subject: str) -> tuple[str, str]:
@@ -79,7 +81,7 @@ def fine_tuning(run: Run) -> FineTuning:
 
 def identity(run: Run) -> str:
     """SHA-256 (hex) of all that decides a run's result but its data."""
-    own: Any = {"protocol": PROTOCOL, "image_size": PRESETS[run.preset].image_size}
+    own: Any = {"protocol": PROTOCOL.get(run.kind), "image_size": PRESETS[run.preset].image_size}
     if run.kind == "pretrain":
         own = _values(pretrain_config(run, Path(), Path(), "auto"))
     elif run.kind == "supervise":
