@@ -27,6 +27,7 @@ from sarl_training.onnx_file import PARITY, OnnxModel
 from sarl_training.output_place import check_writable
 from sarl_training.pictures import before_and_after, predicted_against_true
 from sarl_training.run_folder import git_commit, provenance
+from sarl_training.simulated_units import units_of
 from sarl_training.task_tables import known_tasks
 from sarl_training.tasks import TASKS, Task
 
@@ -83,7 +84,7 @@ def run(config: CalibrateConfig) -> None:
 def _learn_units(config: CalibrateConfig, model: ModelFile, dataset: Dataset) -> None:
     heads = {}
     for task, rows in _tables(model, dataset).items():
-        unit_N = many_units.units_of(dataset, TASKS.get(task.name), rows)
+        unit_N = units_of(dataset, TASKS.get(task.name), rows)
         seen = model.read(load_images(rows.images, model.image_size), task.output, f"{task.name} features")
         z_NF = model.head(task.output).standardise(seen["phi"]).astype(np.float32)
         heads[task.output] = many_units.learn(z_NF, rows.targets(task.columns) * task.si_scale, unit_N)

@@ -30,7 +30,7 @@ from sarl_training.tasks import TASKS, TRANSFER_SETS, SimulatedTask
 from sarl_training.tasks.declared import declaration
 
 Suite = Literal[
-    "smoke", "demo", "small", "standard", "full", "units",
+    "smoke", "demo", "small", "standard", "full", "units", "many_units",
     "transfer_smoke", "transfer_small", "transfer_standard", "transfer",
 ]  # fmt: skip
 SIMULATED: dict[str, SimulatedTask] = TASKS | TRANSFER_SETS
@@ -55,6 +55,7 @@ SUITES: dict[Suite, dict[str, int]] = {
         "contact": 2000,
     },
     "units": {"edge_pose": 10000},
+    "many_units": {"edge_pose": 40000},
     "transfer_smoke": {"printed_objects": 50, "carbide_tools": 45, "hand_tools": 55},
     "transfer_small": {"printed_objects": 400, "carbide_tools": 360, "hand_tools": 440},
     "transfer_standard": {"printed_objects": 1500, "carbide_tools": 1350, "hand_tools": 1650},
@@ -71,7 +72,8 @@ class SimulateConfig:
     """Dataset folder to write; must not exist."""
     suite: Suite = "standard"
     """How many contacts: smoke 254 (seconds), demo 2 700, small 4 000, standard 10 000, full 38 000 (paper's),
-    units 10 000 edges for `--units 256` (what calibrate learns from).
+    units 10 000 edges for `--units 256` (what calibrate learns from); many_units 40 000 for
+    `--units 4000` (to fine-tune an encoder on).
     The transfer suites are sets of objects on four other sensors: transfer_smoke 150 contacts, transfer_small 1 200,
     transfer_standard 4 500, transfer 11 250 (paper's)."""
     tasks: tuple[str, ...] = ()

@@ -7,11 +7,12 @@ is chosen on val; the test split is looked at once, after training.
 import argparse
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import tyro
 from lightning.fabric import Fabric
 
@@ -26,9 +27,10 @@ from sarl_training.networks import Encoder, load_encoder
 from sarl_training.optim import OptimConfig
 from sarl_training.output_place import check_out
 from sarl_training.run_folder import RunFolder, provenance
+from sarl_training.simulated_units import units_of
 from sarl_training.supervised_run import Readout, SupervisedRun, TaskData
 from sarl_training.task_tables import known_tasks, task_tables
-from sarl_training.tasks import Task
+from sarl_training.tasks import TASKS, Task
 from sarl_training.views import ViewConfig
 
 MAY_CHANGE_ON_RESUME = ("data", "out", "device", "resume")
@@ -40,6 +42,8 @@ class Start(NamedTuple):
     encoder: Encoder | None
     method: str
     """How the encoder was made; empty when there is none."""
+    units: Mapping[str, np.ndarray]
+    """Unit of each sample, by task; empty when that does not matter."""
 
 
 def label_keeping_views() -> ViewConfig:
@@ -69,6 +73,8 @@ class SuperviseConfig:
     """Use so many labelled samples of train and val together, drawn by the seed; all when not given."""
     sensor: str = "vitactip"
     """Sensor whose images are used."""
+    unit_offsets: bool = False
+    """For data of `simulate --units`: errors also count less each unit's own offset, which `calibrate` will find."""
     image_size: int | None = None
     """Side of the square images in pixels, a multiple of 8, at least 32; the encoder's, or 128, when not given."""
     epochs: int = 60
@@ -127,8 +133,9 @@ def run(config: SuperviseConfig) -> None:
     tasks = known_tasks(dataset)
     for name, table in tables.items():
         _check_task(config, tasks[name], table)
+    units = {name: units_of(dataset, TASKS.get(name), table) for name, table in tables.items() if config.unit_offsets}
     origin = {**provenance(), "data_sha256": dataset.data_hash(), "simulated": dataset.simulated}
-    start = Start(encoder, origin_of_encoder.get("method", "an encoder") if encoder else "")
+    start = Start(encoder, origin_of_encoder.get("method", "an encoder") if encoder else "", units)
     if config.resume:
         folder.resume(origin)
     else:
@@ -150,7 +157,7 @@ def _learn(
     folder = config.out / task.name
     done = folder / "result.json"
     if not done.exists():
-        data = TaskData(task, table, load_images(table.images, config.image_size))
+        data = TaskData(task, table, load_images(table.images, config.image_size), start.units.get(task.name))
         metadata = _encoder_metadata(config, task, origin, start)
         training = SupervisedRun(config, fabric, RunFolder(folder), data, metadata, start.encoder)
         try:
@@ -175,6 +182,10 @@ def _check_task(config: SuperviseConfig, task: Task, table: Table) -> None:
         raise UsageError(
             f"--batch-size {config.batch_size}: more than the {train} train images of {task.name}; "
             f"choose {train} or less, or leave the task out"
+        )
+    if config.unit_offsets and task.kind == "classification":
+        raise UsageError(
+            f"--unit-offsets: {task.name} has classes, which have no offset; leave the flag or the task out"
         )
     views = config.views
     still = views.crop_scale == (1.0, 1.0) and views.crop_ratio == (1.0, 1.0) and not views.flip

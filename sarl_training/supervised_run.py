@@ -12,7 +12,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sarl_training import diagnostics
+from sarl_training import diagnostics, unit_offsets
 from sarl_training.atomic_file import write_atomically
 from sarl_training.config import to_dict
 from sarl_training.dataset import Table
@@ -26,6 +26,7 @@ from sarl_training.run_log import RunLog
 from sarl_training.sampler import Sampler
 from sarl_training.task_probe import mean_prediction, score, task_labels
 from sarl_training.tasks import Task
+from sarl_training.unit_offsets import UnitSampler
 from sarl_training.views import ViewConfig, make_view
 
 CHECKPOINT_SECONDS = 60.0  # at least so long between two checkpoints, each after an epoch
@@ -56,6 +57,8 @@ class TaskData(NamedTuple):
     task: Task
     table: Table
     images_NHWC: np.memmap
+    unit_N: np.ndarray | None = None
+    """Which unit of the sensor, where its offset is to be forgiven."""
 
     def rows(self, split: str) -> np.ndarray:
         """Where a split's samples are in the table."""
@@ -69,8 +72,8 @@ class TaskData(NamedTuple):
 class SupervisedNetwork(nn.Module):
     """ResNet-18 and one linear layer. Regression targets are standardised by the train split's mean and deviation.
 
-    The 12,288 numbers of the spatial readout are standardised by batch before the layer, which starts at zero: an
-    encoder that is good already is not disturbed by a random layer.
+    The 12,288 numbers of the spatial readout are standardised before the layer, which starts at zero: a good encoder is
+    not disturbed by a random layer.
     """
 
     def __init__(
@@ -84,9 +87,11 @@ class SupervisedNetwork(nn.Module):
         if readout == "gap":
             self.head: nn.Module = layer
         else:
+            standardise = nn.BatchNorm1d(WIDTHS[readout])
+            nn.init.constant_(standardise.weight, (EMBEDDING / WIDTHS[readout]) ** 0.5)  # learns as fast as from "gap"
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-            self.head = nn.Sequential(nn.BatchNorm1d(WIDTHS[readout], affine=False), layer)
+            self.head = nn.Sequential(standardise, layer)
         mean_D, std_D = torch.zeros(()), torch.ones(())
         if self.regression:
             mean_D, std_D = labels_train.mean(dim=0), labels_train.std(dim=0, correction=0).clamp_min(1e-12)
@@ -97,8 +102,10 @@ class SupervisedNetwork(nn.Module):
         """Label units B×D, or logits B×K; float32."""
         return self.head(self.readout(self.encoder(x_BCHW))).float() * self.std_D + self.mean_D
 
-    def loss(self, output_BD: Tensor, labels_B: Tensor) -> Tensor:
-        """Mean squared error of standardised targets, or cross entropy."""
+    def loss(self, output_BD: Tensor, labels_B: Tensor, unit_B: Tensor | None = None) -> Tensor:
+        """Mean squared error of standardised targets, or cross entropy; with units that of `unit_offsets`."""
+        if unit_B is not None:
+            return unit_offsets.loss((output_BD - labels_B) / self.std_D, unit_B)
         if self.regression:
             return ((output_BD - labels_B) / self.std_D).square().mean()
         return F.cross_entropy(output_BD, labels_B)
@@ -136,7 +143,9 @@ class SupervisedRun:
         )
         self.network = network.to(fabric.device)
         self.optimiser = build_optimiser(self.network, config.optim)
-        self.sampler = Sampler(len(self.train_rows), config.batch_size, config.seed)
+        self.sampler: Sampler | UnitSampler = Sampler(len(self.train_rows), config.batch_size, config.seed)
+        if data.unit_N is not None:
+            self.sampler = UnitSampler(data.unit_N[self.train_rows], config.batch_size, config.seed)
         self.feed = open_feed(data.images_NHWC, fabric.device)
         self.total = self.sampler.steps_per_epoch * config.epochs
         self.step, self.best = 0, {"error": float("inf"), "epoch": 0, "network": {}}
@@ -173,7 +182,9 @@ class SupervisedRun:
             )
             with self.fabric.autocast():
                 output_BD = self.network(view.x_BCHW)
-            loss = self.network.loss(output_BD, self.labels_N[torch.from_numpy(rows_B).to(self.labels_N.device)])
+            index_B = torch.from_numpy(rows_B).to(self.labels_N.device)
+            unit_B = None if self.data.unit_N is None else torch.from_numpy(self.data.unit_N[rows_B]).to(index_B.device)
+            loss = self.network.loss(output_BD, self.labels_N[index_B], unit_B)
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()

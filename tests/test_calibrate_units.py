@@ -18,6 +18,7 @@ from sarl_training.cli import main
 from sarl_training.dataset import Dataset
 from sarl_training.errors import DataRefused, ExitStatus
 from sarl_training.simulate import SimulateConfig
+from sarl_training.simulated_units import units_of
 from sarl_training.tasks import TASKS
 
 EDGE = TASKS["edge_pose"]
@@ -76,10 +77,10 @@ def test_units_are_those_that_were_rendered(tmp_path: Path, monkeypatch: pytest.
     simulate.run(config)
     dataset = Dataset.open(config.out)
     table = dataset.table("edge_pose", "vitactip", EDGE.columns)
-    found = many_units.units_of(dataset, EDGE, table)
+    found = units_of(dataset, EDGE, table)
     assert len(set(found)) == 9 and sorted(found) == sorted(drawn)
     with pytest.raises(DataRefused, match="at least 8 are needed to learn"):
-        many_units.units_of(Dataset.open(write_dataset(tmp_path / "one", {"edge_pose": 9})), EDGE, table)
+        units_of(Dataset.open(write_dataset(tmp_path / "one", {"edge_pose": 9})), EDGE, table)
 
 
 def units_file(model: Path, out: Path) -> UnitHead:

@@ -7,9 +7,10 @@ import pytest
 import torch
 from tiny_dataset import write_dataset
 
-from sarl_training import supervised_run
+from sarl_training import simulate, supervised_run, unit_offsets
 from sarl_training.cli import main
 from sarl_training.networks import load_encoder
+from sarl_training.simulate import SimulateConfig
 from sarl_training.supervised_run import SupervisedNetwork, SupervisedRun
 from sarl_training.tasks import TASKS
 
@@ -116,6 +117,38 @@ def test_fine_tuning_starts_from_the_encoder_and_trains_what_export_reads(finish
     assert scores["supervised"]["test"]["x_mm"] < 0.7 * scores["mean"]["test"]["x_mm"]
 
 
+def test_an_offset_of_a_unit_counts_less_than_as_much_scatter():
+    unit_B = torch.tensor([7, 7, 3, 3])
+    offset_BD = torch.tensor([[1.0], [1.0], [-1.0], [-1.0]])
+    scatter_BD = torch.tensor([[1.0], [-1.0], [1.0], [-1.0]])
+    huber = 1 - unit_offsets.HUBER / 2
+    assert unit_offsets.loss(offset_BD, unit_B).item() == pytest.approx(huber)
+    assert unit_offsets.loss(scatter_BD, unit_B).item() == pytest.approx((1 + unit_offsets.WITHIN_WEIGHT) * huber)
+
+
+def test_the_unit_sampler_keeps_units_together_and_sees_every_contact():
+    unit_N = np.repeat([4, 9, 2, 5], 6)[np.random.default_rng(0).permutation(24)]
+    sampler = unit_offsets.UnitSampler(unit_N, 6, seed=1)
+    assert sampler.steps_per_epoch == 4
+    epochs = [[sampler.step(4 * epoch + step) for step in range(4)] for epoch in range(2)]
+    for number, steps in enumerate(epochs):
+        assert [epoch for epoch, _ in steps] == [number] * 4
+        assert sorted(np.concatenate([parts[0] for _, parts in steps])) == list(range(24))
+        assert all(len(set(unit_N[parts[0]])) == 1 for _, parts in steps)
+    assert [list(unit_N[p[0]]) for _, p in epochs[0]] != [list(unit_N[p[0]]) for _, p in epochs[1]]
+    again = unit_offsets.UnitSampler(unit_N, 6, seed=1)
+    assert np.array_equal(again.step(5)[1][0], epochs[1][1][1][0])
+
+
+def test_fine_tuning_on_many_units(tmp_path):
+    units, out = tmp_path / "units", tmp_path / "out"
+    config = SimulateConfig(units, "smoke", ("edge_pose",), image_size=64, units=10, device="cpu")
+    simulate.run(config)
+    words = ["supervise", "--data", str(units), "--out", str(out), "--unit-offsets", "--readout", "spatial"]
+    assert main([*words, "--epochs", "2", *WORDS]) == 0
+    assert json.loads((out / "supervise.json").read_text())["config"]["unit_offsets"] is True
+
+
 def test_a_layer_on_the_maps_answers_the_mean_before_it_learned():
     labels = torch.tensor([[1.0, 10.0, -5.0], [3.0, 30.0, 5.0]])
     network = SupervisedNetwork(TASKS["edge_pose"], labels, 0, readout="spatial").eval()
@@ -133,6 +166,8 @@ def test_a_layer_on_the_maps_answers_the_mean_before_it_learned():
         (["--epochs", "0"], 2, "--epochs 0"),
         (["--data", "nowhere"], 3, "nowhere"),
         (["--encoder", "nothing"], 3, "nothing"),
+        (["--unit-offsets", "--tasks", "edge_pose"], 3, "no simulated units, at least 8"),
+        (["--unit-offsets", "--tasks", "material"], 2, "material has classes"),
         (["--resume"], 2, "no run to resume"),
     ],
 )

@@ -17,8 +17,8 @@ from sarl_training.transfer import SUPERVISED_LR
 
 # Raise a number when that measurement changes, so that old records of it are not taken.
 PROTOCOL = {"probe": 3, "labels": 3, "readouts": 3, "scatter": 3, "heads": 2, "transfer": 2}
-# "encoder" and "readout" of supervise are always their defaults here
-_NOT_SETTINGS = {*MAY_CHANGE_ON_RESUME, "probe_every", "encoder", "readout"}
+# options of supervise that are always their defaults here
+_NOT_SETTINGS = {*MAY_CHANGE_ON_RESUME, "probe_every", "encoder", "readout", "unit_offsets"}
 
 
 def method_of(subject: str) -> tuple[str, str]:

@@ -14,15 +14,12 @@ import numpy as np
 from scipy import linalg
 
 from sarl_training.calibration.fit import gains
-from sarl_training.dataset import Dataset, Table
 from sarl_training.errors import DataRefused
-from sarl_training.simulation.contact import sample_generator
-from sarl_training.tasks import SimulatedTask
+from sarl_training.simulated_units import LEAST_UNITS
 
 SUFFIX = ".units.npz"
 PENALTY = 1e-3  # of the mean diagonal of the Gram matrix; 1e-3 and 3e-3 measured alike on other units
 FOLDS = 4
-LEAST_UNITS = 8
 LEAST_CONTACTS = 3  # per unit
 _TRUNK = "trunk"
 
@@ -56,24 +53,6 @@ def align(within_ND: np.ndarray, pooled_ND: np.ndarray, weight_FD: np.ndarray) -
     """`weight_FD` and a bias, changed so that the answers `within_ND` come close to `pooled_ND`."""
     mixing_DD = gains(within_ND, pooled_ND)
     return weight_FD @ mixing_DD, (pooled_ND - within_ND @ mixing_DD).mean(0)
-
-
-def units_of(dataset: Dataset, task: SimulatedTask | None, table: Table) -> np.ndarray:
-    """[N] the unit that `sarl-train simulate --units` drew for each contact. DataRefused for other data."""
-    generator = dataset.info.get("generator", {})
-    units, seed = generator.get("units", 0), dataset.info.get("seed")
-    if task is None or not dataset.simulated or units < LEAST_UNITS or not isinstance(seed, int):
-        raise DataRefused(
-            f"{dataset.path}: {units or 'no'} simulated units, at least {LEAST_UNITS} are needed to learn how units "
-            "differ; make them with `sarl-train simulate --suite units --units 256`"
-        )
-    found = []
-    for name in table.sample_id:
-        index = int(name.rsplit("-", 1)[1])
-        rng = sample_generator(seed, task.name, index)
-        task.draw(rng, index)  # the unit is drawn after the contact
-        found.append(int(rng.integers(units)))
-    return np.array(found)
 
 
 def learn(z_NF: np.ndarray, label_ND: np.ndarray, unit_N: np.ndarray) -> UnitHead:
