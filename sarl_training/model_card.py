@@ -98,7 +98,7 @@ def card(facts: ModelFacts) -> str:
 Tactile model for `{facts.contract["sensor"]}`: {image["width"]} x {image["height"]} RGB in, SI units out (CONTRACT.md).
 {_cost(facts)}.
 
-- Encoder: ResNet-18, pretrained without labels by `{origin["method"]}` (run `{origin["run"]}`, settings
+- Encoder: ResNet-18, trained by `{origin["method"]}` (run `{origin["run"]}`, settings
   `{origin["config_sha256"][:12]}`, commit `{facts.encoder.get("commit", "unknown")[:12]}`).
 - Heads: closed-form ridge on the `{facts.readout}` readout, fitted on the train split of `{origin["dataset"]}` (data
   `{origin["data_sha256"][:12]}`); lambda and uncertainty from its val split.
