@@ -22,9 +22,9 @@ PART_LAYER = "layer3"
 class SARLConfig(BYOLConfig):
     """SARL's own settings. The paper's weights (0.10, 0.05, 0.02) leave the spatial terms almost without influence."""
 
-    sal_weight: float = 1000.0
+    sal_weight: float = 300.0
     """Weight of saliency alignment, lambda_SAL of Eq. 6."""
-    ppda_weight: float = 10.0
+    ppda_weight: float = 3.0
     """Weight of patch-prototype distribution alignment, lambda_PPDA of Eq. 6."""
     ram_weight: float = 6.0
     """Weight of region affinity matching, lambda_RAM of Eq. 6."""
