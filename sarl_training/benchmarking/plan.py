@@ -69,8 +69,9 @@ class Run:
 
 
 def ablation(terms: Iterable[str]) -> str:
-    """SARL with these terms at the weights of Table III."""
-    return f"sarl_with_{'_'.join(terms) or 'none'}"
+    """SARL's recommended preset with these terms; all of them is SARL itself."""
+    terms = tuple(terms)
+    return "sarl" if terms == TERMS else f"sarl_with_{'_'.join(terms) or 'none'}"
 
 
 def plan(
@@ -140,7 +141,7 @@ def _table2(preset: str, seed: int, labelled: Mapping[str, int]) -> list[Run]:
 
 
 def _table3(preset: str, seed: int, labelled: Mapping[str, int]) -> list[Run]:
-    return [_probe(preset, subject, seed) for subject in (*map(ablation, ABLATIONS), "sarl")]
+    return [_probe(preset, ablation(terms), seed) for terms in ABLATIONS]
 
 
 def _table4(preset: str, seed: int, labelled: Mapping[str, int]) -> list[Run]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sarl_training import config as settings
 from sarl_training import pretrain, supervise
-from sarl_training.benchmarking.plan import SHARED_VIEWS, Run
+from sarl_training.benchmarking.plan import SHARED_VIEWS, TERMS, Run
 from sarl_training.benchmarking.presets import PRESETS, Preset
 from sarl_training.fine_tuning import FineTuning
 from sarl_training.pretrain_config import MAY_CHANGE_ON_RESUME
@@ -19,9 +19,6 @@ from sarl_training.transfer import SUPERVISED_LR
 PROTOCOL = {"probe": 3, "labels": 3, "readouts": 3, "scatter": 3, "heads": 2, "transfer": 2}
 # options of supervise that are always their defaults here
 _NOT_SETTINGS = {*MAY_CHANGE_ON_RESUME, "probe_every", "encoder", "readout", "unit_offsets"}
-
-# Of Table III, where each term is to have a say; `recommended` has what won, and may leave one out.
-ABLATED_WEIGHTS = {"sal": 300.0, "ppda": 3.0, "ram": 6.0}
 
 
 def method_of(subject: str) -> tuple[str, str]:
@@ -45,9 +42,9 @@ def _pretrain_template(subject: str, preset: Preset) -> pretrain.PretrainConfig:
     if subject.endswith(SHARED_VIEWS):
         words += ["--augment", "shared"]
     if subject.startswith("sarl_with_"):
-        terms = subject.removeprefix("sarl_with_").split("_")
-        for term, weight in ABLATED_WEIGHTS.items():
-            words += [f"--method.{term}-weight", str(weight if term in terms else 0.0)]
+        for term in TERMS:
+            if term not in subject.removeprefix("sarl_with_").split("_"):
+                words += [f"--method.{term}-weight", "0"]
     config = pretrain.parse(words)
     return replace(config, image_size=preset.image_size, epochs=preset.epochs, batch_size=preset.batch_size)
 

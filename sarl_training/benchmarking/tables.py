@@ -16,7 +16,6 @@ from sarl_training.benchmarking.plan import (
     TRANSFERRED,
     ablation,
 )
-from sarl_training.benchmarking.settings import ABLATED_WEIGHTS
 from sarl_training.readouts import READOUTS
 
 NAMES = {
@@ -136,27 +135,23 @@ def table2(numbers: Numbers) -> list[str]:
 
 
 def table3(numbers: Numbers) -> list[str]:
-    """SARL with some of its terms switched off, the others at the weights of `ABLATED_WEIGHTS`; then `recommended`."""
+    """SARL's recommended settings with some of its terms switched off."""
     groups = {terms: f"probe/{ablation(terms)}/vitactip" for terms in ABLATIONS}
     if not numbers.value(groups[()], "edge_pose/mean") and not numbers.value(groups[()], "shape/top1"):
         return []
-    recommended = "probe/sarl/vitactip"
     header = ["terms", "shape Top-1 %, here", "paper (real)", "edge pose mean, here", "paper (real)"]
     header += ["x mm, here", "z mm, here", "theta deg, here"]
-
-    def row(name: str, group: str, shape: str, edge: str) -> list[str]:
-        cells = [numbers.cell(group, f"edge_pose/{axis}") for axis in _AXES["edge_pose"]]
-        return [name, numbers.cell(group, "shape/top1"), shape, numbers.cell(group, "edge_pose/mean"), edge, *cells]
-
     rows = []
     for terms in sorted(ABLATIONS, key=len):
         shape, edge = paper_numbers.TABLE3[terms]
-        name = " + ".join(term.upper() for term in terms) or "none (BYOL with SARL's heads and views)"
-        rows.append(row(name, groups[terms], f"{shape:.2f}", f"{edge:.4f}"))
-    rows.append(row(NAMES["sarl"], recommended, NONE, NONE))
-    weights = ", ".join(f"{name.upper()} {weight:g}" for name, weight in ABLATED_WEIGHTS.items())
-    title = _title("Table III", f"which spatial terms, linear probe; weights {weights}", numbers)
-    return [title, "", numbers.origin([*groups.values(), recommended]), "", *table(header, rows)]
+        row = [
+            " + ".join(term.upper() for term in terms) or "none (BYOL with SARL's heads and views)",
+            numbers.cell(groups[terms], "shape/top1"),
+        ]
+        row += [f"{shape:.2f}", numbers.cell(groups[terms], "edge_pose/mean"), f"{edge:.4f}"]
+        rows.append([*row, *(numbers.cell(groups[terms], f"edge_pose/{axis}") for axis in _AXES["edge_pose"])])
+    title = _title("Table III", "which spatial terms, linear probe", numbers)
+    return [title, "", numbers.origin(groups.values()), "", *table(header, rows)]
 
 
 def table4(numbers: Numbers) -> list[str]:
