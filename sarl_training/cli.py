@@ -20,7 +20,7 @@ VERBS = {
     "simulate": "render contacts of a simulated fingertip with ground truth",
     "ingest": "real frames and labels of a foreign layout, or a rosbag, as a dataset: ingest rosbag ...",
     "pretrain": "pretrain an encoder without labels: pretrain sarl, or a baseline to compare it with",
-    "supervise": "train a ResNet-18 from scratch on labels: the bound for frozen encoders",
+    "supervise": "train a ResNet-18 on labels: from scratch, the bound for frozen encoders, or fine-tune one",
     "probe": "measure a frozen encoder with linear probes",
     "transfer": "fine-tune an encoder's last block on classes of sensors that it has never seen",
     "benchmark": "the paper's tables and figures, from one command that can be killed and started again",
