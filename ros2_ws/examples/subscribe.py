@@ -39,7 +39,9 @@ class EdgeListener(Node):
 def main() -> None:
     rclpy.init()
     try:
-        rclpy.spin(EdgeListener())
+        listener = EdgeListener()
+        while rclpy.ok():  # rclpy.spin now and then sleeps through a signal that comes when nothing else does
+            rclpy.spin_once(listener, timeout_sec=1.0)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
