@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import foreign_layouts as layouts
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from sarl_training.adapters.axes import Axis, choose_axes, header_unit
 from sarl_training.adapters.base import natural, runs_of
 from sarl_training.adapters.sheet import parse_sheet
-from sarl_training.adapters.tree import unsafe
+from sarl_training.adapters.tree import open_tree, unsafe
 from sarl_training.cli import main
 from sarl_training.dataset import Dataset
 from sarl_training.errors import DataRefused, SarlError, UsageError
@@ -113,6 +114,24 @@ def test_an_archive_that_leads_out_of_itself_is_refused(tmp_path, capsys):
             archive.writestr("a/1.png", b"x")
             archive.writestr(name, b"x")
         assert "do not use this archive" in refused(tmp_path, capsys, "flat", path, "--sensor", "digit")[1]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_damaged_file_in_an_archive_is_refused_and_the_others_are_read(tmp_path, method):
+    path, content = tmp_path / "data.zip", np.random.default_rng(0).integers(0, 9, 4000, np.uint8).tobytes()
+    for seed in range(20):
+        with zipfile.ZipFile(path, "w", method) as archive:
+            archive.writestr("damaged.bin", content)
+            damageable = archive.infolist()[0].compress_size
+            archive.writestr("whole.bin", content)
+        data, random = bytearray(path.read_bytes()), np.random.default_rng(seed)
+        start = 50 + int(random.integers(damageable - 20))
+        data[start : start + 4] = bytes(byte ^ 0x5A for byte in data[start : start + 4])
+        path.write_bytes(data)
+        with open_tree(path) as tree:
+            with pytest.raises(ValueError, match="cannot be read"):
+                tree.read("damaged.bin")
+            assert tree.read("whole.bin") == content
 
 
 def test_tables_that_differ_between_folders_are_refused(tmp_path, capsys):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -13,6 +15,7 @@ from sarl_training.errors import DataRefused
 from sarl_training.image_file import IMAGE_SUFFIXES
 
 LARGEST_FILE_BYTES = 512 * 2**20
+_UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError)
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -39,7 +42,7 @@ class Tree:
             if self._archive.getinfo(name).file_size > LARGEST_FILE_BYTES:
                 raise ValueError(f"larger than {LARGEST_FILE_BYTES >> 20} MiB in the archive")
             return self._archive.read(name)
-        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        except _UNREADABLE as error:
             raise ValueError(f"cannot be read ({' '.join(str(error).split())})") from error
 
 
