@@ -114,6 +114,8 @@ def run(config: ExportConfig) -> None:
     )
     for task, test in tests.items():
         draw(config.out.with_suffix(f".{task.name}.png"), task, test, made.measured.outputs[task], dataset.simulated)
+    for name in set(dataset.tasks()) - {task.name for task in tests}:  # of an earlier file of this name
+        config.out.with_suffix(f".{name}.png").unlink(missing_ok=True)
     write_atomically(config.out.with_suffix(".md"), card(facts).encode())
     write_atomically(config.out, made.file)
     print(summary(facts))

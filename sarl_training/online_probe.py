@@ -44,10 +44,10 @@ class OnlineProbe:
         folds = [_fold(TASKS[name], table, most, image_size) for name, table in tables.items()]
         self.folds = [fold for fold in folds if fold is not None]
         if not self.folds:
+            lack = f"fewer than {_LEAST} train or val images with" if tasks else "no"
             logger.info(
-                "online probe: off (%s has no labels of %s for %s, or too few)",
-                dataset.path, " or ".join(PROBED), sensor,
-            )  # fmt: skip
+                "online probe: off (%s has %s labels of %s for %s)", dataset.path, lack, " or ".join(PROBED), sensor
+            )
 
     def measure(self, encoder: nn.Module) -> dict[str, float]:
         """`probe/<task>/<axis>_<unit>` (mean absolute error), `probe/<task>/top1` (fraction) and `probe/score`, on val.

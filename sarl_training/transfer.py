@@ -5,6 +5,8 @@ seeds; beside it the same from random weights, and a ResNet-18 trained as a whol
 """
 
 import json
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,6 +26,8 @@ from sarl_training.output_place import check_out
 from sarl_training.probe_metrics import Scores, classification_scores
 from sarl_training.run_folder import provenance
 from sarl_training.transfer_sets import transfer_tables
+
+logger = logging.getLogger(__name__)
 
 Model = Literal["encoder", "random_init", "supervised"]
 SUPERVISED_LR = 1e-3
@@ -79,6 +83,7 @@ def run(config: TransferConfig) -> None:
     size = image_size_for(metadata, config.image_size)
     dataset = Dataset.open(config.data)
     tables = transfer_tables(dataset, config.tasks, config.sensors)
+    _warn_of_its_own_sensor(config, metadata, tables)
 
     simulated = " (simulated)" if dataset.simulated else ""
     title = (
@@ -105,6 +110,17 @@ def run(config: TransferConfig) -> None:
     }
     write_atomically(config.out / "transfer.json", (json.dumps(record, indent=2) + "\n").encode())
     print(f"written: {config.out / 'transfer.json'}")
+
+
+def _warn_of_its_own_sensor(
+    config: TransferConfig, metadata: Mapping[str, str], tables: Mapping[tuple[str, str], Table]
+) -> None:
+    own = [f"{task}/{sensor}" for task, sensor in tables if sensor == metadata.get("sensor")]
+    if own:
+        logger.warning(
+            "--encoder %s was pretrained on %s: %s is no transfer; leave it out with --sensors",
+            config.encoder, metadata["sensor"], ", ".join(own),
+        )  # fmt: skip
 
 
 def _measure(

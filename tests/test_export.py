@@ -224,6 +224,12 @@ def test_the_card_states_what_was_measured(files: Path) -> None:
         assert (files / f"tiny.{task}.png").stat().st_size > 5000
 
 
+def test_a_file_with_fewer_tasks_keeps_no_picture_of_the_others(files: Path, tmp_path: Path) -> None:
+    for tasks in (TASKS, ["contact"]):
+        assert main([*words(files, out=tmp_path / "x.onnx"), "--tasks", *tasks]) == ExitStatus.DONE
+        assert {path.suffixes[0][1:] for path in tmp_path.glob("x.*.png")} == set(tasks)
+
+
 def test_a_file_that_differs_is_not_written(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:

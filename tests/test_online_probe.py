@@ -106,9 +106,9 @@ def test_without_labels_it_is_off_and_says_so_once(tmp_path: Path, caplog: pytes
     (tmp_path / "flat").mkdir()
     Image.fromarray(bar_image(0, 0)).save(tmp_path / "flat" / "a.png")
     few = write_dataset(tmp_path / "few", {"edge_pose": 10})
-    for folder in (tmp_path / "flat", few):
+    for folder, lack in ((tmp_path / "flat", "has no labels"), (few, "fewer than 20 train or val images")):
         caplog.clear()
         with caplog.at_level(logging.INFO):
             probe = OnlineProbe(Dataset.open(folder), "vitactip", 32, CPU)
             assert probe.measure(Pixels()) == {} == probe.measure(Pixels())
-        assert caplog.text.count("online probe: off") == 1
+        assert caplog.text.count("online probe: off") == 1 and lack in caplog.text

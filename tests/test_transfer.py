@@ -89,6 +89,18 @@ def test_transfer_reports_every_set_beside_its_bounds(files: Path, capsys: pytes
     assert "(simulated)" not in printed and "random-init" in printed and "±" in printed
 
 
+def test_the_sensor_of_the_encoder_is_said_to_be_no_transfer(
+    files: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for sensor in ("gelsight", "vitac"):
+        caplog.clear()
+        save_encoder(Encoder(), tmp_path / "run" / "encoder.safetensors", {**METADATA, "sensor": sensor})
+        words = ["transfer", "--encoder", tmp_path / "run", "--data", files / "data", "--out", tmp_path / "out"]
+        words += ["--models", "encoder", "--epochs", 1, "--batch-size", 9, "--seeds", 1, "--device", "cpu"]
+        assert main([str(word) for word in words]) == ExitStatus.DONE
+        assert ("tools/gelsight is no transfer" in caplog.text) == (sensor == "gelsight")
+
+
 def test_bad_words_and_files_are_one_line(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flat = tmp_path / "flat"
     flat.mkdir()
