@@ -2,6 +2,7 @@
 
 import hashlib
 import typing
+from collections.abc import Collection
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -52,9 +53,10 @@ def to_yaml(config: Any) -> str:
     return yaml.safe_dump(to_dict(config), sort_keys=False)
 
 
-def config_hash(config: Any) -> str:
-    """SHA-256 (hex) of the config's values, independent of their order."""
-    return hashlib.sha256(yaml.safe_dump(to_dict(config), sort_keys=True).encode()).hexdigest()
+def config_hash(config: Any, apart_from: Collection[str] = ()) -> str:
+    """SHA-256 (hex) of the config's values but those of `apart_from`, independent of their order."""
+    values = {name: value for name, value in to_dict(config).items() if name not in apart_from}
+    return hashlib.sha256(yaml.safe_dump(values, sort_keys=True).encode()).hexdigest()
 
 
 def from_dict(default: T, values: dict[str, Any], where: str = "config") -> T:

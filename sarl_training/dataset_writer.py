@@ -12,6 +12,7 @@ import numpy as np
 from sarl_training.atomic_file import write_atomically
 from sarl_training.errors import UsageError
 from sarl_training.labels import write_table
+from sarl_training.output_place import check_writable
 
 JPEG_QUALITY = 95
 STORED_SUFFIXES = (".jpg", ".png")
@@ -33,6 +34,7 @@ class DatasetWriter:
     def __enter__(self) -> "DatasetWriter":
         if self.out.exists():
             raise UsageError(f"{self.out}: already exists; give another --out or remove it")
+        check_writable(self.out.parent)
         file = self.folder / "dataset.json"
         if self.folder.exists() and not self._resume:
             raise UsageError(f"{self.folder}: an unfinished dataset is there; add --resume to finish it or remove it")

@@ -112,14 +112,21 @@ def run(config: ExportConfig) -> None:
         unlike=measure_unlike(onnx_model, tables, familiar, foreign, threshold, size),
         notes=notes,
     )
-    for task, test in tests.items():
-        draw(config.out.with_suffix(f".{task.name}.png"), task, test, made.measured.outputs[task], dataset.simulated)
-    for name in set(dataset.tasks()) - {task.name for task in tests}:  # of an earlier file of this name
-        config.out.with_suffix(f".{name}.png").unlink(missing_ok=True)
+    _draw(config.out, dataset, tests, made.measured.outputs)
     write_atomically(config.out.with_suffix(".md"), card(facts).encode())
     write_atomically(config.out, made.file)
     print(summary(facts))
     print(f"written: {config.out}; its card and pictures are beside it")
+
+
+def _draw(
+    out: Path, dataset: Dataset, tests: Mapping[Task, Table], outputs: Mapping[Task, Mapping[str, np.ndarray]]
+) -> None:
+    """A picture per task; those that an earlier file of this name had for other tasks go."""
+    for task, test in tests.items():
+        draw(out.with_suffix(f".{task.name}.png"), task, test, outputs[task], dataset.simulated)
+    for name in set(dataset.tasks()) - {task.name for task in tests}:
+        out.with_suffix(f".{name}.png").unlink(missing_ok=True)
 
 
 def _familiar_tables(dataset: Dataset, sensor: str) -> dict[str, Table]:

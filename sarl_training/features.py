@@ -47,9 +47,7 @@ def image_size_for(metadata: Mapping[str, str], asked: int | None) -> int:
     """The size asked for, else the one the encoder was trained at; UsageError when it is none or impossible."""
     size = metadata.get("image_size", "") if asked is None else asked
     if not str(size).isdigit():
-        raise UsageError(
-            "--image-size: the encoder does not say which size it was trained at; give one, for example 128"
-        )
+        raise UsageError("--image-size: no encoder says which size it was trained at; give one, for example 128")
     return check_image_size(int(size))
 
 

@@ -34,10 +34,11 @@ class FineTuning:
     lr: float = 1e-2
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 2 or self.lr <= 0:
-            raise UsageError(
-                f"epochs {self.epochs}, batch size {self.batch_size}, lr {self.lr}: at least 1, at least 2, above 0"
-            )
+        for flag, value, least in (("--epochs", self.epochs, 1), ("--batch-size", self.batch_size, 2)):
+            if value < least:
+                raise UsageError(f"{flag} {value}: must be at least {least}")
+        if not self.lr > 0:
+            raise UsageError(f"--lr {self.lr}: must be above 0")
 
 
 class _Tail(nn.Module):

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -16,6 +15,7 @@ from sarl_training.errors import DataRefused
 FIXED_COLUMNS = ("sample_id", "image", "latent_id", "group_id", "split")
 SPLITS = ("train", "val", "test")
 LABEL = "label"
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,8 @@ def _read_column(path: Path, numbers: list[int], name: str, cells: list[str], re
     if not required and not all(value is not None or cell == "" for value, cell in zip(values, cells, strict=True)):
         return np.array(cells)
     for number, value, cell in zip(numbers, values, cells, strict=True):
-        if value is None or not math.isfinite(value):
-            raise DataRefused(f"{path}: line {number}: {name} is {cell!r}, a finite number is needed; correct it")
+        if value is None or not abs(value) <= LARGEST:
+            raise DataRefused(f"{path}: line {number}: {name} is {cell!r}, a finite float32 is needed; correct it")
     return np.array(values, dtype=np.float64)
 
 

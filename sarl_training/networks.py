@@ -84,6 +84,10 @@ def load_encoder(path: Path) -> tuple[Encoder, dict[str, str]]:
     """
     path = Path(path)
     if path.is_dir():
+        of_tasks = [] if (path / ENCODER_FILE).exists() else sorted(path.glob(f"*/{ENCODER_FILE}"))
+        if of_tasks:
+            folders = ", ".join(str(file.parent) for file in of_tasks)
+            raise DataRefused(f"{path}: holds an encoder for each task; give one of them: {folders}")
         path = path / ENCODER_FILE
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -102,6 +106,9 @@ def load_encoder(path: Path) -> tuple[Encoder, dict[str, str]]:
             f"{path}: architecture {metadata.get('architecture')!r}, but only {ARCHITECTURE!r} can be loaded; "
             "pretrain an encoder with this version"
         )
+    spoilt = next((name for name, tensor in weights.items() if not tensor.isfinite().all()), None)
+    if spoilt is not None:
+        raise DataRefused(f"{path}: {spoilt} holds numbers that are not finite; pretrain again or copy the file again")
     encoder = Encoder()
     try:
         encoder.load_state_dict(weights)

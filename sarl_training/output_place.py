@@ -7,9 +7,9 @@ from sarl_training.errors import UsageError
 
 
 def check_out(out: Path, data: Path) -> None:
-    """UsageError if `--out`, a folder of results, is the data itself or cannot be written. Nothing is created."""
-    if out.resolve() == data.resolve():
-        raise UsageError(f"--out {out}: is the folder of --data; choose another, results do not go among the data")
+    """UsageError if `--out`, a folder of results, is in the data or cannot be written. Nothing is created."""
+    if data.resolve() in (out.resolve(), *out.resolve().parents):
+        raise UsageError(f"--out {out}: is in the folder of --data; choose another, results do not go among the data")
     check_writable(out)
 
 

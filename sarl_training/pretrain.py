@@ -25,7 +25,7 @@ from sarl_training.networks import ENCODER_FILE, Encoder
 from sarl_training.online_probe import OnlineProbe
 from sarl_training.optim import build_optimiser
 from sarl_training.output_place import check_out
-from sarl_training.pretrain_config import PretrainConfig, continued, parse, recorded_config
+from sarl_training.pretrain_config import MAY_CHANGE_ON_RESUME, PretrainConfig, continued, parse, recorded_config
 from sarl_training.pretraining import Pretraining
 from sarl_training.run_folder import RunFolder, provenance
 from sarl_training.run_report import keep_samples, write_report
@@ -165,7 +165,7 @@ def _encoder_metadata(config: PretrainConfig, origin: dict[str, Any]) -> dict[st
         "preset": config.preset,
         "run": config.out.resolve().name,
         "commit": origin["commit"],
-        "config_sha256": config_hash(config),
+        "config_sha256": config_hash(config, MAY_CHANGE_ON_RESUME),
         "data_sha256": origin["data_sha256"],
         "sensor": config.sensor,
         "simulated": origin["simulated"],

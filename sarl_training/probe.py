@@ -114,7 +114,11 @@ def _probe_task(
         split: mean_prediction(task, labels[index["train"]], len(index[split]), len(table.class_names))
         for split in ("val", "test")
     }
-    _draw(task, table, labels[index["test"]], predictions, config.out, title)
+    first = {
+        f"{title_of}, seed {config.seed}": predictions[model]["test"][0]
+        for model, title_of in (("encoder", "encoder"), ("random_init", "random-init"))
+    }
+    _draw(task, table, labels[index["test"]], first, config.out, title)
     return {
         "kind": task.kind,
         "count": {split: len(rows) for split, rows in index.items()},
@@ -125,15 +129,12 @@ def _probe_task(
     }
 
 
-def _draw(
-    task: Task, table: Table, true: Tensor, predictions: Mapping[str, Mapping[str, Tensor]], out: Path, title: str
-) -> None:
-    """The first seed's test predictions of the encoder and of random-init."""
-    first = {model: predictions[model]["test"][0] for model in ("encoder", "random_init")}
+def _draw(task: Task, table: Table, true: Tensor, predictions: Mapping[str, Tensor], out: Path, title: str) -> None:
+    """Test predictions, by the name that each gets in the picture."""
     if task.kind == "regression":
         axes = [f"{axis} ({unit})" for axis, unit in zip(task.axes, task.units, strict=True)]
-        values = {model: value.numpy() for model, value in first.items()}
+        values = {model: value.numpy() for model, value in predictions.items()}
         predicted_against_true(out / f"{task.name}.png", title, axes, true.numpy(), values)
     else:
-        chosen = {model: value.argmax(1).numpy() for model, value in first.items()}
+        chosen = {model: value.argmax(1).numpy() for model, value in predictions.items()}
         confusion_matrices(out / f"{task.name}.png", title, table.class_names, true.numpy(), chosen)

@@ -6,6 +6,7 @@ from pathlib import Path
 import tyro
 
 from sarl_training.errors import UsageError
+from sarl_training.output_place import check_writable
 from sarl_training.realism import RealismConfig, hold_against_reality
 from sarl_training.run_report import REPORT_FILE, write_comparison, write_report
 
@@ -46,4 +47,8 @@ def run(config: ReportConfig | RealismConfig) -> None:
             raise UsageError(f"--out {config.out}: one run is reported in its own folder ({REPORT_FILE}); leave it out")
         print(f"written: {write_report(config.runs[0])}")
     else:
-        print(f"written: {write_comparison(config.runs, config.out or Path('comparison.html'))}")
+        out = config.out or Path("comparison.html")
+        if out.is_dir():
+            raise UsageError(f"--out {out}: is a folder; give a file, for example {out / 'comparison.html'}")
+        check_writable(out.parent)
+        print(f"written: {write_comparison(config.runs, out)}")

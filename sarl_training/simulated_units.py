@@ -20,7 +20,8 @@ def units_of(dataset: Dataset, task: SimulatedTask | None, table: Table) -> np.n
     if task is None or not dataset.simulated or units < LEAST_UNITS or not isinstance(seed, int):
         raise DataRefused(
             f"{dataset.path}: {units or 'no'} simulated units, at least {LEAST_UNITS} are needed to learn how units "
-            "differ; make them with `sarl-train simulate --suite units --units 256`"
+            "differ; make them with `sarl-train simulate --suite units --units 256` (for calibrate) or "
+            "`--suite many_units --units 4000` (for supervise --unit-offsets)"
         )
     found = []
     for name in table.sample_id:

@@ -222,7 +222,7 @@ def _encoder_metadata(config: SuperviseConfig, task: Task, origin: dict[str, Any
         "preset": "supervise",
         "run": config.out.resolve().name,
         "commit": origin["commit"],
-        "config_sha256": settings.config_hash(config),
+        "config_sha256": settings.config_hash(config, MAY_CHANGE_ON_RESUME),
         "data_sha256": origin["data_sha256"],
         "sensor": config.sensor,
         "simulated": origin["simulated"],

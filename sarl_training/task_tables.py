@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Sequence
 
+import numpy as np
+
 from sarl_training.dataset import Dataset, Table
 from sarl_training.errors import DataRefused, UsageError
 from sarl_training.labels import SPLITS
@@ -20,7 +22,8 @@ def known_tasks(dataset: Dataset) -> dict[str, Task]:
 def task_tables(dataset: Dataset, names: Sequence[str], sensor: str) -> dict[str, Table]:
     """Checked tables of `names` (all known tasks of the dataset for `sensor` when empty).
 
-    Raises UsageError for unknown words, DataRefused for a folder without labels or a task that lacks a split.
+    Raises UsageError for unknown words, DataRefused for a folder without labels or a task that lacks a split, or whose
+    train labels are all the same.
     """
     if dataset.flat:
         raise DataRefused(f"{dataset.path}: a folder of images without labels; give a dataset folder with dataset.json")
@@ -36,11 +39,23 @@ def task_tables(dataset: Dataset, names: Sequence[str], sensor: str) -> dict[str
         )
     tables = {name: dataset.table(name, sensor, tasks[name].columns) for name in chosen}
     for name, table in list(tables.items()):
-        missing = [split for split in SPLITS if split not in table.split]
-        problem = f"{table.path}: no {' or '.join(missing)} sample; all of {', '.join(SPLITS)} are needed"
-        if missing and (names or len(tables) == 1):
-            raise DataRefused(f"{problem}; simulate or label more contacts")
-        if missing:
-            logger.warning("%s: task %s is left out", problem, name)
+        problem = _problem(tasks[name], table)
+        if problem and (names or len(tables) == 1):
+            raise DataRefused(f"{table.path}: {problem}; simulate or label more contacts")
+        if problem:
+            logger.warning("%s: %s: task %s is left out", table.path, problem, name)
             del tables[name]
     return tables
+
+
+def _problem(task: Task, table: Table) -> str:
+    """Why nothing can be learned or measured on a table; empty where it can."""
+    missing = [split for split in SPLITS if split not in table.split]
+    if missing:
+        return f"no {' or '.join(missing)} sample; all of {', '.join(SPLITS)} are needed"
+    train = table.part("train")
+    if task.kind == "classification":
+        classes = np.unique(train.columns["label"])
+        return f"every train sample is {table.class_names[classes[0]]}" if len(classes) == 1 else ""
+    still = next((name for name in task.columns if not np.ptp(train.columns[name])), None)
+    return f"{still} is {train.columns[still][0]:g} in every train sample" if still else ""

@@ -15,7 +15,7 @@ from tiny_dataset import bar_image, write_dataset
 
 from sarl_training.dataset import Dataset, DatasetWriter
 from sarl_training.errors import DataRefused, RunFailed, UsageError
-from sarl_training.labels import FIXED_COLUMNS, SPLITS, read_table, write_table
+from sarl_training.labels import FIXED_COLUMNS, LARGEST, SPLITS, read_table, write_table
 
 HEADER = "sample_id,image,latent_id,group_id,split,x_mm\n"
 
@@ -44,7 +44,7 @@ def test_what_is_written_is_read(dataset: Path) -> None:
 WORDS = st.text(string.printable + "äñ中", min_size=1, max_size=8).filter(
     lambda word: word == word.strip() and "\0" not in word
 )
-NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+NUMBERS = st.floats(-LARGEST, LARGEST)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -84,6 +84,7 @@ def test_no_labels_file_breaks_the_reader(tmp_path: Path, content: bytes) -> Non
 BROKEN_LINES = {
     "NaN": ("s0,images/000000.jpg,l0,g0,train,nan", "line 3: x_mm is 'nan'"),
     "infinite": ("s0,images/000000.jpg,l0,g0,train,-inf", "line 3: x_mm is '-inf'"),
+    "beyond float32": ("s0,images/000000.jpg,l0,g0,train,1e300", "line 3: x_mm is '1e300'"),
     "blank": ("s0,images/000000.jpg,l0,g0,train,", "line 3: x_mm is ''"),
     "word": ("s0,images/000000.jpg,l0,g0,train,far", "line 3: x_mm is 'far'"),
     "image not there": ("s0,images/none.jpg,l0,g0,train,1", "line 3: image .*none.jpg is not there"),

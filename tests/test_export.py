@@ -1,5 +1,6 @@
 """Closed-form heads agree with NumPy, their uncertainty is honest, and the ONNX file says what PyTorch says."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from sarl_training.cli import main
 from sarl_training.dataset import Dataset, load_images
 from sarl_training.deployed_model import READOUT, DeployedModel, Heads, Trunk
 from sarl_training.deployment_heads import RegressionHead, fit_classification, fit_contact, fit_regression
-from sarl_training.errors import DataRefused, ExitStatus
+from sarl_training.errors import DataRefused, ExitStatus, RunFailed
 from sarl_training.familiarity import fit_familiarity
 from sarl_training.features import extract, extract_trunk
 from sarl_training.networks import Encoder, load_encoder, save_encoder
+from sarl_training.onnx_file import OnnxModel
 from sarl_training.readouts import READOUTS
 from sarl_training.ridge import decompose, fit_ridge, low_rank_leverage, ridge_path
 
@@ -224,6 +226,17 @@ def test_the_card_states_what_was_measured(files: Path) -> None:
         assert (files / f"tiny.{task}.png").stat().st_size > 5000
 
 
+def test_answers_that_are_no_numbers_are_no_agreement(module_and_file: tuple) -> None:
+    model, _, images = module_and_file
+    file = OnnxModel(onnx_file.to_onnx(model, model.output_names, 32, {"any": "text"}))
+    assert max(onnx_file.compare(model, file, images[:3], {}).values()) <= onnx_file.PARITY
+    spoilt = copy.deepcopy(model)
+    with torch.no_grad():
+        spoilt.heads.heads["edge_pose"].bias_D.fill_(torch.nan)
+    with pytest.raises(RunFailed, match="differ by nan"):
+        onnx_file.compare(spoilt, file, images[:3], {})
+
+
 def test_a_file_with_fewer_tasks_keeps_no_picture_of_the_others(files: Path, tmp_path: Path) -> None:
     for tasks in (TASKS, ["contact"]):
         assert main([*words(files, out=tmp_path / "x.onnx"), "--tasks", *tasks]) == ExitStatus.DONE
@@ -245,7 +258,7 @@ def test_bad_words_and_data_are_one_line(files: Path, tmp_path: Path, capsys: py
         ({"out": tmp_path / "x.pt"}, ExitStatus.USAGE, "must end in .onnx"),
         ({"tasks": "smell"}, ExitStatus.USAGE, "unknown task"),
         ({"encoder": tmp_path}, ExitStatus.REFUSED, "no such file"),
-        ({"data": one_kind}, ExitStatus.REFUSED, "must be 0 and 1"),
+        ({"data": one_kind}, ExitStatus.REFUSED, "every train sample is no_contact"),
     ]:
         assert main(words(files, **{"out": tmp_path / "x.onnx", **change})) == status
         lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("sarl-train:")]

@@ -1,5 +1,7 @@
 """The encoder, its file, the target network, the optimiser."""
 
+import copy
+
 import numpy as np
 import pytest
 import safetensors.torch
@@ -68,6 +70,19 @@ def test_other_files_are_refused(encoder, tmp_path):
     safetensors.torch.save_file({"weight": torch.zeros(3)}, path, metadata={"architecture": "resnet18"})
     with pytest.raises(DataRefused, match="do not fit"):
         load_encoder(path)
+    with torch.no_grad():
+        spoilt = copy.deepcopy(encoder)
+        spoilt.layer2[0].conv1.weight[0, 0, 0, 0] = torch.nan
+    save_encoder(spoilt, path, METADATA)
+    with pytest.raises(DataRefused, match=r"layer2\.0\.conv1\.weight holds numbers that are not finite"):
+        load_encoder(path)
+
+
+def test_a_folder_of_several_encoders_names_them(encoder, tmp_path):
+    for task in ("edge_pose", "force"):
+        save_encoder(encoder, tmp_path / task / "encoder.safetensors", METADATA)
+    with pytest.raises(DataRefused, match=r"one of them: .*/edge_pose, .*/force"):
+        load_encoder(tmp_path)
 
 
 def test_a_full_disk_leaves_the_old_encoder(encoder, tmp_path, monkeypatch):

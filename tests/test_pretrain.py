@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -278,6 +279,8 @@ def test_a_config_survives_yaml():
     assert settings.from_dict(default, values) == config
     assert settings.config_hash(settings.from_dict(default, values)) == settings.config_hash(config)
     assert settings.config_hash(default) != settings.config_hash(config)
+    moved = replace(config, out=config.out / "other", resume=True)
+    assert settings.config_hash(moved, ("out", "resume")) == settings.config_hash(config, ("out", "resume"))
     with pytest.raises(UsageError, match=r"config\.views\.flop: unknown setting; known: crop_scale"):
         settings.from_dict(default, {"views": {"flop": 1.0}})
     with pytest.raises(UsageError, match=r"config\.epochs: 'many' is not a int"):

@@ -1,6 +1,8 @@
 """The linear probe finds what is linear, scores it right, and `sarl-train probe` reports it beside its baselines."""
 
+import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +144,19 @@ def test_the_table_shows_mean_and_spread() -> None:
     assert len(lines) == 4 and "50.000 ± 1.000" in lines[1]
 
 
+def labels_all_the_same(data: Path, out: Path) -> Path:
+    shutil.copytree(data, out)
+    for task, column, value in (("edge_pose", "x_mm", "0.5"), ("material", "label", "1")):
+        file = out / task / "vitactip" / "labels.csv"
+        with file.open(newline="") as text:
+            rows = list(csv.DictReader(text))
+        with file.open("w", newline="") as text:
+            writer = csv.DictWriter(text, rows[0])
+            writer.writeheader()
+            writer.writerows({**row, column: value} for row in rows)
+    return out
+
+
 def test_bad_words_and_files_are_one_line(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = tmp_path / "other.safetensors"
     safetensors.torch.save_file({"weight": torch.zeros(2)}, other, metadata={"architecture": "vit"})
@@ -149,6 +164,7 @@ def test_bad_words_and_files_are_one_line(files: Path, tmp_path: Path, capsys: p
     flat = tmp_path / "flat"
     flat.mkdir()
     (flat / "a.jpg").write_bytes(next((files / "data").rglob("*.jpg")).read_bytes())
+    same = labels_all_the_same(files / "data", tmp_path / "same")
     cases = [
         ({"--encoder": other}, ExitStatus.REFUSED, "architecture"),
         ({"--encoder": tmp_path / "cut.safetensors"}, ExitStatus.REFUSED, "cut.safetensors"),
@@ -159,6 +175,9 @@ def test_bad_words_and_files_are_one_line(files: Path, tmp_path: Path, capsys: p
         ({"--tasks": "force"}, ExitStatus.USAGE, "no task 'force'"),
         ({"--sensor": "nose"}, ExitStatus.USAGE, "nose"),
         ({"--image-size": "7"}, ExitStatus.USAGE, "7"),
+        ({"--out": files / "data" / "edge_pose"}, ExitStatus.USAGE, "is in the folder of --data"),
+        ({"--data": same, "--tasks": "material"}, ExitStatus.REFUSED, "every train sample is wood"),
+        ({"--data": same, "--tasks": "edge_pose"}, ExitStatus.REFUSED, "x_mm is 0.5 in every train sample"),
     ]
     for change, status, said in cases:
         words = {"--encoder": files / "run", "--data": files / "data", "--out": tmp_path / "out", **change}

@@ -218,7 +218,12 @@ def test_words_that_name_no_run_are_refused(tmp_path: Path, capsys: pytest.Captu
     run = write_run(tmp_path / "run")
     assert main(["report", str(run), str(run), str(run), "--out", str(tmp_path / "c.html")]) == 2
     assert "named twice" in capsys.readouterr().err and not (tmp_path / "c.html").exists()
+    assert main(["report", str(run), str(run), "--out", str(tmp_path)]) == 2
+    assert "is a folder; give a file" in capsys.readouterr().err
     with pytest.raises(UsageError, match="no run"):
+        read_run(tmp_path)
+    (tmp_path / "config.yaml").write_text("tasks: [edge_pose]\nreadout: gap\n")
+    with pytest.raises(UsageError, match=r"names no method.*supervise\.json"):
         read_run(tmp_path)
 
 

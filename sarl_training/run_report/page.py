@@ -27,7 +27,7 @@ def write_report(path: Path) -> Path:
     only = {run.name: run}
     pictures, notes = encoder_sections(run)
     parts = [
-        html.heading(f"{run.config.get('method_name', 'run')}: {run.name}", _origin_line(run)),
+        html.heading(f"{run.config['method_name']}: {run.name}", _origin_line(run)),
         html.verdict(*judge(run.curves)),
         html.cards(_numbers(run)),
         html.section(

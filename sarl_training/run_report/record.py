@@ -70,6 +70,11 @@ def read_run(path: Path) -> RunRecord:
         ) from error
     if not isinstance(config, dict) or not isinstance(origin, dict):
         raise DataRefused(f"{path}: {folder.config_file.name} holds no settings; restore it")
+    if "method_name" not in config:
+        raise UsageError(
+            f"{path}: not a run of `sarl-train pretrain` ({folder.config_file.name} names no method); of a run of "
+            "`sarl-train supervise`, read supervise.json"
+        )
     return RunRecord(path, config, origin, _read_curves(folder.metrics_file))
 
 
