@@ -30,6 +30,8 @@ VERBS = {
     "demo": "all of it, from nothing to poses on a ROS 2 topic",
 }
 
+SECONDS_BETWEEN_LOGGED_PROGRESS = "10"  # of progress bars whose updates pile up in a file
+
 TOPICS = ("pretrain", "ingest")  # verbs whose options depend on their first word
 
 
@@ -39,6 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     show_traceback = "--traceback" in words
     words = [word for word in words if word != "--traceback"]
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_MININTERVAL", SECONDS_BETWEEN_LOGGED_PROGRESS)
     try:
         return _dispatch(words)
     except SarlError as error:
