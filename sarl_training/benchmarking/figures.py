@@ -30,19 +30,19 @@ def draw_all(numbers: Numbers, folder: Path) -> list[str]:
 
 def _suffix(numbers: Numbers) -> str:
     simulated = "simulated" if all(record["simulated"] for record in numbers.records) else "real"
-    return f"{simulated}; preset {numbers.preset}{': says nothing' if numbers.preset == 'smoke' else ''}"
+    return f"{simulated}; preset {numbers.scope}{': says nothing' if numbers.preset == 'smoke' else ''}"
 
 
 def _scatter(numbers: Numbers, folder: Path) -> Iterator[str]:
     for record in numbers.records:
         if record["kind"] == "scatter":
             points = {name: np.array(values) for name, values in record["points"].items()}
-            name = f"fig4_{numbers.preset}.png"
+            name = f"fig4_{numbers.scope}.png"
             models = {"supervised": points["supervised"], "SARL, linear probe": points["sarl"]}
             title = f"Edge pose on test ({_suffix(numbers)})"
             predicted_against_true(folder / "pictures" / name, title, record["axes"], points["true"], models)
             yield from ("#### Fig. 4: edge pose, predicted against true", "")
-            yield from (numbers.origin([record["key"].rpartition("/")[0].removeprefix(f"{numbers.preset}/")]), "")
+            yield from (numbers.origin([record["key"].rpartition("/")[0].removeprefix(f"{numbers.scope}/")]), "")
             yield from (f"![Fig. 4](pictures/{name})", "")
 
 
@@ -81,7 +81,7 @@ def _budgets(numbers: Numbers, folder: Path) -> Iterator[str]:
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=9)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
-    name = f"labels_{numbers.preset}.png"
+    name = f"labels_{numbers.scope}.png"
     write_atomically(folder / "pictures" / name, buffer.getvalue())
     yield from (f"![Errors against labels](pictures/{name})", "")
 

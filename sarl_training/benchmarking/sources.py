@@ -1,5 +1,6 @@
 """The datasets that a benchmark reads: the user's own, or simulated ones written on first use."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from sarl_training.dataset import Dataset
 from sarl_training.dataset_writer import DatasetWriter
 from sarl_training.task_tables import known_tasks
 from sarl_training.tasks import TASKS as SIMULATED_TASKS
+
+_NOT_IN_NAMES = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,13 @@ class Sources:
         """SHA-256 of a dataset, empty while it is not there."""
         path = self.path(data)
         return Dataset.open(path).data_hash() if (path / "dataset.json").exists() else ""
+
+    def name(self) -> str:
+        """Names the own dataset in keys and folders, another one when its contents change; empty without one."""
+        if self.own is None:
+            return ""
+        name = str(Dataset.open(self.own).info.get("name", self.own.resolve().name))
+        return f"{_NOT_IN_NAMES.sub('_', name)[:40]}-{self.hash('main')[:8]}"
 
     def labelled(self) -> dict[str, int]:
         """Samples of train and val by task, of the tasks that the tables have."""
