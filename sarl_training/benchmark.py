@@ -73,6 +73,7 @@ def run(config: BenchmarkConfig) -> None:
     for folder in (config.work, out):
         check_writable(folder)
     place = Workplace(work, Sources(work / "data", preset, config.data), config.device)
+    place.sources.check(config.names)
     labelled = place.sources.labelled()
     runs = plan(config.names, preset, labelled, config.augment, place.sources.name())
 

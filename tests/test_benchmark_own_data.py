@@ -19,7 +19,7 @@ from sarl_training.benchmarking.sources import Sources
 from sarl_training.benchmarking.work import Workplace, perform
 from sarl_training.cli import main
 from sarl_training.device import device_name
-from sarl_training.errors import DataRefused
+from sarl_training.errors import DataRefused, ExitStatus
 
 SMOKE = PRESETS["smoke"]
 MANY = dict.fromkeys(TASKS, 1000)
@@ -89,6 +89,58 @@ def test_own_data_stands_beside_the_simulated_and_both_are_found_again(
     capsys.readouterr()
     assert benchmark() == benchmark("--data", own) == both
     assert capsys.readouterr().out.count(", 0 to do") == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "tasks", "sensors", "said"),
+    [
+        (["table4"], ["shape"], ["vitactip"], "shape or grating or material for tactip or vitac, which table4 needs"),
+        (["all"], ["shape"], ["vitactip"], "that is enough for table1 table2 table3 labels readouts"),
+        (["table2"], ["printed_objects"], ["magictac_t"], "no images for vitactip, which table2 needs; there is pr"),
+        (["table1"], ["printed_objects"], ["magictac_t"], "no labels of shape or grating or material or force"),
+        (["table1"], ["contact"], ["vitactip"], "there is contact (vitactip); that is enough for table2"),
+        (["table2", "fig4"], ["shape"], ["vitactip", "vitac"], "no labels of edge_pose for vitactip, which fig4 needs"),
+        (["labels"], ["edge_pose"], ["tactip"], "there is edge_pose (tactip); that is enough for no table"),
+    ],
+)  # fmt: skip
+def test_a_dataset_that_lacks_what_a_table_needs_is_refused_before_the_plan(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    names: list[str],
+    tasks: list[str],
+    sensors: list[str],
+    said: str,
+) -> None:
+    own = write_dataset(tmp_path / "own", dict.fromkeys(tasks, 60), sensors)
+    check_refused(tmp_path, own, names, said, capsys)
+
+
+def test_a_dataset_without_a_split_or_a_batch_is_refused_before_the_plan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = write_dataset(tmp_path / "small", {"shape": 35})
+    check_refused(tmp_path, small, ["table3"], "28 images of vitactip in train and val; preset smoke", capsys)
+    own = write_dataset(tmp_path / "own", {"shape": 60}, ("vitactip", "tactip", "vitac"))
+    labels = own / "shape" / "tactip" / "labels.csv"
+    labels.write_text(labels.read_text().replace(",val", ",train"))
+    check_refused(tmp_path, own, ["table4"], "shape/tactip/labels.csv: no val sample", capsys)
+
+
+def check_refused(tmp_path: Path, own: Path, names: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["benchmark", *names, "--preset", "smoke", "--device", "cpu", "--work", tmp_path / "work", "--data", own]
+    assert main([str(word) for word in [*words, "--plan-only"]]) == ExitStatus.REFUSED
+    shown = capsys.readouterr()
+    assert "\n" not in shown.err.strip() and said in shown.err and str(own) in shown.err
+    assert shown.out == ""
+
+
+def test_tasks_that_own_data_has_for_other_sensors_only_are_left_out(tmp_path: Path) -> None:
+    own = write_dataset(tmp_path / "own", {"shape": 60})
+    write_dataset(tmp_path / "other", {"edge_pose": 60}, ("tactip",))
+    (tmp_path / "other" / "edge_pose").rename(own / "edge_pose")
+    sources = Sources(tmp_path, SMOKE, own)
+    sources.check(["table1", "table2", "labels"])
+    assert sources.labelled() == {"shape": 48}
 
 
 def test_times_of_another_dataset_are_not_taken() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -27,6 +27,17 @@ SENSORS = ("tactip", "vitac", "vitactip")
 BUDGETS = (20, 50, 100, 500)
 BUDGET_TASKS = ("edge_pose", "shape")
 SCATTER_TASK = "edge_pose"
+CLASSIFIED = ("shape", "grating", "material")
+# What a dataset of the user's own must have: of each sensor labels of one of the tasks, or just images if none is said.
+NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "table1": (("vitactip",), TASKS),
+    "table2": (("vitactip",), ()),
+    "table3": (("vitactip",), BUDGET_TASKS),
+    "table4": (SENSORS, CLASSIFIED),
+    "fig4": (("vitactip",), (SCATTER_TASK,)),
+    "labels": (("vitactip",), BUDGET_TASKS),
+    "readouts": (("vitactip",), TASKS),
+}
 
 Kind = Literal["pretrain", "probe", "heads", "supervise", "transfer", "labels", "readouts", "scatter"]
 
@@ -86,8 +97,13 @@ def ablation(terms: Iterable[str]) -> str:
     return "sarl" if terms == TERMS else f"sarl_with_{'_'.join(terms) or 'none'}"
 
 
+def tables_of(names: Collection[str]) -> list[str]:
+    """The tables meant by `names`, in their own order; `all` means each."""
+    return [table for table in TABLES if table in names or "all" in names]
+
+
 def plan(
-    names: Iterable[str],
+    names: Collection[str],
     preset: Preset,
     labelled: Mapping[str, int],
     augment: Literal["own", "shared"] = "own",
@@ -95,7 +111,8 @@ def plan(
 ) -> list[Run]:
     """Every run that the tables `names` need, each once, those needed by others first.
 
-    `labelled` is the number of train and val samples of each task: other tasks and larger budgets are left out.
+    `labelled` is the number of train and val samples of each task, among them one that each table NEEDS: other tasks
+    and larger budgets are left out.
     `augment` is whose views the baselines of Table I have, `dataset` names the user's own data.
     """
     scope = f"{preset.name}@{dataset}" if dataset else preset.name
@@ -104,10 +121,9 @@ def plan(
         "table1": table1, "table2": _table2, "table3": _table3, "table4": _table4, "fig4": _fig4,
         "labels": _labels, "readouts": _readouts,
     }  # fmt: skip
-    wanted = TABLES if "all" in names else [name for name in TABLES if name in names]
     runs: dict[Run, None] = {}
     for seed in range(preset.seeds):  # a first whole result early
-        for name in wanted:
+        for name in tables_of(names):
             for run in makers[name](scope, seed, labelled):
                 runs |= dict.fromkeys([*run.needs, run])
     return list(runs)
@@ -166,7 +182,7 @@ def _table4(scope: str, seed: int, labelled: Mapping[str, int]) -> list[Run]:
 
 
 def _fig4(scope: str, seed: int, labelled: Mapping[str, int]) -> list[Run]:
-    if seed or SCATTER_TASK not in labelled:
+    if seed:
         return []
     needs = (_pretrain(scope, "sarl", seed), _supervise(scope, SCATTER_TASK, seed))
     return [Run(scope, "scatter", "sarl", seed, detail=SCATTER_TASK, needs=needs)]
@@ -177,7 +193,7 @@ def _labels(scope: str, seed: int, labelled: Mapping[str, int]) -> list[Run]:
     budgets = [count for count in BUDGETS if all(count < labelled[task] for task in tasks)]
     pretrained = (_pretrain(scope, "sarl", seed),)
     runs = []
-    for budget in [*map(str, budgets), "all"] if tasks else []:
+    for budget in [*map(str, budgets), "all"]:
         runs.append(Run(scope, "labels", "sarl", seed, detail=budget, needs=pretrained))
         runs.append(Run(scope, "labels", "random_init", seed, detail=budget))
         whole = budget == "all"

@@ -9,6 +9,7 @@ from sarl_training.benchmarking.plan import (
     ABLATIONS,
     BASELINES,
     BUDGETS,
+    CLASSIFIED,
     SENSORS,
     SHARED_VIEWS,
     TASKS,
@@ -29,7 +30,7 @@ _ROWS = {
     for subject, name in NAMES.items()
     for row, text in ((subject, name), (subject + SHARED_VIEWS, f"{name}, SARL's views"))
 }
-_CLASSES = [f"{task}/{rank}" for task in ("shape", "grating", "material") for rank in ("top1", "top5")]
+_CLASSES = [f"{task}/{rank}" for task in CLASSIFIED for rank in ("top1", "top5")]
 _MEANS = ["force/mean", "contact_point/mean", "edge_pose/mean"]
 _AXES = {
     "edge_pose": ("x_mm", "z_mm", "theta_deg"),
@@ -88,7 +89,7 @@ def _exported_heads(numbers: Numbers, subjects: Sequence[str]) -> list[str]:
     }
     if not groups:
         return []
-    metrics = [*(f"{task}/top1" for task in ("shape", "grating", "material")), *_MEANS]
+    metrics = [*(f"{task}/top1" for task in CLASSIFIED), *_MEANS]
     metrics += [f"edge_pose/{axis}" for axis in _AXES["edge_pose"]]
     header = ["method", *(_headed(metric) for metric in metrics)]
     rows = [[_ROWS["supervised"], *(numbers.cell(_group("supervised", m), m) for m in metrics)]]
@@ -157,7 +158,7 @@ def table3(numbers: Numbers) -> list[str]:
 def table4(numbers: Numbers) -> list[str]:
     """SARL pretrained and probed on each sensor's renders of the same contacts."""
     groups = [f"probe/sarl/{sensor}" for sensor in SENSORS]
-    if not any(numbers.value(group, "shape/top1") for group in groups[:2]):
+    if not any(numbers.value(group, metric) for group in groups[:2] for metric in _CLASSES):
         return []
     header = ["sensor"]
     for metric in _CLASSES:
