@@ -7,6 +7,7 @@ import pytest
 
 from sarl_training.benchmarking import pages, paper_numbers, tables
 from sarl_training.benchmarking.cells import Numbers
+from sarl_training.benchmarking.figures import log_ticks
 from sarl_training.benchmarking.plan import TASKS, plan
 from sarl_training.benchmarking.presets import PRESETS
 from sarl_training.benchmarking.records import Record
@@ -186,6 +187,13 @@ def test_a_table_names_the_commits_of_its_encoders_too(tmp_path: Path) -> None:
 def test_errors_have_three_digits(value: float, shown: str) -> None:
     record = {"key": "cpu/probe/byol/vitactip/s0", "preset": "cpu", "test": {"force/mean": value}}
     assert Numbers("cpu", [record]).cell("probe/byol/vitactip", "force/mean") == shown
+
+
+@pytest.mark.parametrize("low", [0.011, 0.052, 0.73, 1.02, 2.1, 5.3, 9.6, 42.0])
+@pytest.mark.parametrize("ratio", [1.05, 1.5, 2.4, 4.8, 9.0, 60.0, 4000.0])
+def test_a_log_axis_has_three_ticks_whatever_it_spans(low: float, ratio: float) -> None:
+    ticks = [tick for tick in log_ticks(low, low * ratio).tick_values(low, low * ratio) if low <= tick <= low * ratio]
+    assert len({f"{tick:g}" for tick in ticks}) >= 3
 
 
 def test_smoke_tables_say_that_they_say_nothing(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import Locator, LogLocator, MaxNLocator
 
 from sarl_training.atomic_file import write_atomically
 from sarl_training.benchmarking.cells import Numbers
@@ -72,7 +72,7 @@ def _budgets(numbers: Numbers, folder: Path) -> Iterator[str]:
             axis.set_ylim(0, 100)
         else:
             axis.set_yscale("log")
-            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_locator(log_ticks(*axis.get_ylim()))
             axis.yaxis.set_major_formatter("{x:g}")
         axis.minorticks_off()
         axis.grid(axis="y", alpha=0.3)
@@ -84,6 +84,13 @@ def _budgets(numbers: Numbers, folder: Path) -> Iterator[str]:
     name = f"labels_{numbers.scope}.png"
     write_atomically(folder / "pictures" / name, buffer.getvalue())
     yield from (f"![Errors against labels](pictures/{name})", "")
+
+
+def log_ticks(low: float, high: float) -> Locator:
+    """1, 2, 5 of each decade; even steps where fewer than three of those lie between the limits of a log axis."""
+    ticks = LogLocator(subs=(1, 2, 5))
+    enough = sum(low <= tick <= high for tick in ticks.tick_values(low, high)) >= 3
+    return ticks if enough else MaxNLocator(6, steps=(1, 2, 2.5, 5, 10))
 
 
 def _measured(numbers: Numbers, budget: str) -> bool:
