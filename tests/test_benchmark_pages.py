@@ -1,6 +1,7 @@
 """RESULTS.md from records alone: every table and picture, the paper's numbers in their own columns, the rest kept."""
 
 import itertools
+import re
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,8 @@ def test_the_readout_that_export_ships_is_shown_for_every_encoder() -> None:
     lines = tables.table1(Numbers("cpu", records.values()))
     start = next(number for number, line in enumerate(lines) if "read as `export` does" in line)
     names = [line.split("|")[1].strip() for line in lines[start:] if line.startswith("|")][2:]
-    assert names == [name for name in tables.NAMES.values() if name != "mean predictor"]
+    others = [name for subject, name in tables.NAMES.items() if subject not in ("supervised", "mean")]
+    assert names == ["Supervised (its own head)", *others]
     (row,) = (line for line in lines[start:] if line.startswith("| SimCLR"))
     assert row.split("|")[9].strip() == "0.0321"
 
@@ -87,6 +89,12 @@ def test_every_table_is_there_whole_and_says_where_it_is_from(page: Path) -> Non
         assert "Toy" in line and "preset: cpu" in line and "commit: 0123456-dirty" in line and "simulated" in line
     assert "seeds: 0, 1, 2" in origins[0]
     assert "of 3 seeds" not in text
+
+
+def test_tables_with_sarl_recommended_say_that_the_papers_is_another_recipe(page: Path) -> None:
+    sections = re.split(r"^#### ", (page / "RESULTS.md").read_text(), flags=re.MULTILINE)
+    said = [section.partition(":")[0] for section in sections if "\nSARL, here, has its `recommended`" in section]
+    assert said == ["Table II", "Table III", "Table IV"]
 
 
 def test_a_missing_seed_is_said(tmp_path: Path) -> None:

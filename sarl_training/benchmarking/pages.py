@@ -16,8 +16,7 @@ END = "<!-- benchmark: end -->"
 _NOTE = (
     "Columns **here** are measured by this software, on simulated contacts unless a table says real; columns **paper** "
     "are the paper's, on real sensors and other data. Compare down a column, never across the two. ± is the standard "
-    "deviation over seeds. In Tables II to IV SARL, here, has its `recommended` settings. Linear probes standardise "
-    "embeddings on train (models/LOG.md). MINC is a reconstruction."
+    "deviation over seeds. Linear probes standardise embeddings on train (models/LOG.md). MINC is a reconstruction."
 )
 PAGE, RECORDS = "RESULTS.md", "results.json"
 
