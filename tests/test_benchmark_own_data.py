@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_dataset import write_dataset
 
-from sarl_training.benchmarking import schedule
+from sarl_training.benchmarking import pages, schedule
 from sarl_training.benchmarking.expected import expected_seconds
 from sarl_training.benchmarking.plan import TASKS, Run, plan
 from sarl_training.benchmarking.presets import PRESETS
@@ -141,6 +141,22 @@ def test_tasks_that_own_data_has_for_other_sensors_only_are_left_out(tmp_path: P
     sources = Sources(tmp_path, SMOKE, own)
     sources.check(["table1", "table2", "labels"])
     assert sources.labelled() == {"shape": 48}
+
+
+def test_tables_of_own_real_data_say_real_but_for_the_stand_in_sensors(tmp_path: Path) -> None:
+    records = {}
+    for run in plan(["all"], SMOKE, {"shape": 40}, dataset="lab-01234567"):
+        if run.kind in ("pretrain", "probe", "transfer"):
+            test = {"top1": 0.5} if run.kind == "transfer" else {"shape/top1": 0.25}
+            records[run.key] = {
+                "key": run.key, "kind": run.kind, "seed": 0, "sensor": run.sensor, "detail": run.detail, "commit": "c",
+                "data_sha256": "f" * 64, "simulated": run.kind == "transfer", "device": "Toy", "test": test,
+            }  # fmt: skip
+    pages.write_page(tmp_path, records)
+    headings = re.findall("^###+ .*", (tmp_path / "RESULTS.md").read_text(), re.MULTILINE)
+    images = {heading.partition(":")[0]: re.findall(r"\((real|simulated)[;,)]", heading) for heading in headings}
+    assert images.pop("#### Table II") == ["simulated"]
+    assert len(images) == 4 and all(found == ["real"] for found in images.values())
 
 
 def test_times_of_another_dataset_are_not_taken() -> None:

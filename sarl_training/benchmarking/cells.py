@@ -42,6 +42,11 @@ class Numbers:
         """Whether anything of these kinds was measured."""
         return any(record["kind"] in kinds for record in self.records)
 
+    def images(self, kind: str = "") -> str:
+        """`simulated` or `real`: what the records saw, or those of one kind (transfer sets are always simulated)."""
+        simulated = all(record["simulated"] for record in self.records if kind in ("", record["kind"]))
+        return "simulated" if simulated else "real"
+
     def origin(self, groups: Iterable[str]) -> str:
         """Device, preset, seeds, commit and data of the records behind a table, and whether they are simulated.
 

@@ -29,8 +29,7 @@ def draw_all(numbers: Numbers, folder: Path) -> list[str]:
 
 
 def _suffix(numbers: Numbers) -> str:
-    simulated = "simulated" if all(record["simulated"] for record in numbers.records) else "real"
-    return f"{simulated}; preset {numbers.scope}{': says nothing' if numbers.preset == 'smoke' else ''}"
+    return f"{numbers.images()}; preset {numbers.scope}{': says nothing' if numbers.preset == 'smoke' else ''}"
 
 
 def _scatter(numbers: Numbers, folder: Path) -> Iterator[str]:

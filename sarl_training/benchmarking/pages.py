@@ -39,9 +39,9 @@ def write_page(folder: Path, records: Mapping[str, Record]) -> None:
 
 def _section(numbers: Numbers, folder: Path) -> list[str]:
     preset = PRESETS[numbers.preset]
-    simulated = "simulated" if all(record["simulated"] for record in numbers.records) else "real"
     own = f", dataset `{numbers.dataset}`" if numbers.dataset else ""
-    title = f"### Preset `{preset.name}`{own} ({simulated}{', smoke: says nothing' if preset.name == 'smoke' else ''})"
+    says_nothing = ", smoke: says nothing" if preset.name == "smoke" else ""
+    title = f"### Preset `{preset.name}`{own} ({numbers.images()}{says_nothing})"
     seeds = f"{preset.seeds} {'seeds' if preset.seeds > 1 else 'seed'}"
     if numbers.seeds < preset.seeds:
         seeds = f"{numbers.seeds} of {seeds} so far"

@@ -42,9 +42,10 @@ _RECIPE = "SARL, here, has its `recommended` settings; the paper's numbers for S
 _ERRORS = {"force": "force N", "contact_point": "contact point mm", "edge_pose": "edge pose, mean of mm, mm, deg"}
 
 
-def _title(number: str, text: str, numbers: Numbers) -> str:
-    simulated = "simulated" if all(record["simulated"] for record in numbers.records) else "real"
-    return f"#### {number}: {text} ({simulated}{'; smoke: says nothing' if numbers.preset == 'smoke' else ''})"
+def _title(number: str, text: str, numbers: Numbers, kind: str = "") -> str:
+    return (
+        f"#### {number}: {text} ({numbers.images(kind)}{'; smoke: says nothing' if numbers.preset == 'smoke' else ''})"
+    )
 
 
 def _group(subject: str, metric: str) -> str:
@@ -120,7 +121,9 @@ def table2(numbers: Numbers) -> list[str]:
         return []
     subjects = ["supervised", "random_init", *TRANSFERRED]
     groups = [f"transfer/{s}/{sensor}/{task}" for s in subjects for sensor, task in TRANSFER_SENSORS.items()]
-    title = _title("Table II", "transfer to four stand-in sensors, not the Cardiff or Imperial data", numbers)
+    title = _title(
+        "Table II", "transfer to four stand-in sensors, not the Cardiff or Imperial data", numbers, "transfer"
+    )
     header = ["method"]
     for sensor in TRANSFER_SENSORS:
         header += [f"{sensor} Top-1 %, here", "paper (real)", f"{sensor} Top-5 %, here", "paper (real)"]
@@ -171,7 +174,8 @@ def table4(numbers: Numbers) -> list[str]:
             task, _, rank = metric.partition("/")
             row += [numbers.cell(group, metric), f"{paper_numbers.TABLE4[sensor][task][rank == 'top5']:.2f}"]
         rows.append(row)
-    title = _title("Table IV", "modality, the same contacts rendered to three sensors", numbers)
+    seen = "" if numbers.dataset else "the same contacts rendered to "
+    title = _title("Table IV", f"modality, {seen}three sensors", numbers)
     return [title, "", numbers.origin(groups), "", *table(header, rows), "", _RECIPE]
 
 
