@@ -46,7 +46,8 @@ class BenchmarkConfig:
     augment: Literal["own", "shared"] = "own"
     """Whose views the baselines of Table I have: each its own paper's, or all SARL's. Both are kept side by side."""
     data: Path | None = None
-    """A labelled dataset of your own instead of the simulated one; transfer sets are simulated in any case."""
+    """A labelled dataset of your own instead of the simulated one; transfer sets are simulated in any case. Its
+    results stand beside the simulated ones, under its name and the start of its SHA-256."""
     work: Path = Path("runs/benchmark")
     """Folder for datasets and runs, one below it per preset."""
     out: Path | None = None
@@ -72,15 +73,17 @@ def run(config: BenchmarkConfig) -> None:
     for folder in (config.work, out):
         check_writable(folder)
     place = Workplace(work, Sources(work / "data", preset, config.data), config.device)
+    place.sources.check(config.names)
     labelled = place.sources.labelled()
-    runs = plan(config.names, preset, labelled, config.augment)
+    runs = plan(config.names, preset, labelled, config.augment, place.sources.name())
 
     records = read_records(out / pages.RECORDS)
     todo = schedule.left_to_do(runs, records, place)
     seconds, how = expected_seconds(todo, records.values(), labelled, preset, device)
     gpus = visible_gpus() if device.type == "cuda" else []
     workers = max(len(gpus), 1)
-    print(f"benchmark {' '.join(config.names)}, preset {preset.name} on {device_name(device)}: {preset.shows}")
+    shows = f"dataset {config.data} instead of the simulated one" if config.data else preset.shows
+    print(f"benchmark {' '.join(config.names)}, preset {preset.name} on {device_name(device)}: {shows}")
     print(f"{len(runs)} runs, {len(runs) - len(todo)} done, {len(todo)} to do: {_counted(todo)}")
     print(f"expected: {spelled(seconds / workers)} on {workers} device(s) ({how}), simulation not counted")
     if config.plan_only:

@@ -1,12 +1,14 @@
 """RESULTS.md from records alone: every table and picture, the paper's numbers in their own columns, the rest kept."""
 
 import itertools
+import re
 from pathlib import Path
 
 import pytest
 
 from sarl_training.benchmarking import pages, paper_numbers, tables
 from sarl_training.benchmarking.cells import Numbers
+from sarl_training.benchmarking.figures import log_ticks
 from sarl_training.benchmarking.plan import TASKS, plan
 from sarl_training.benchmarking.presets import PRESETS
 from sarl_training.benchmarking.records import Record
@@ -69,7 +71,8 @@ def test_the_readout_that_export_ships_is_shown_for_every_encoder() -> None:
     lines = tables.table1(Numbers("cpu", records.values()))
     start = next(number for number, line in enumerate(lines) if "read as `export` does" in line)
     names = [line.split("|")[1].strip() for line in lines[start:] if line.startswith("|")][2:]
-    assert names == [name for name in tables.NAMES.values() if name != "mean predictor"]
+    others = [name for subject, name in tables.NAMES.items() if subject not in ("supervised", "mean")]
+    assert names == ["Supervised (its own head)", *others]
     (row,) = (line for line in lines[start:] if line.startswith("| SimCLR"))
     assert row.split("|")[9].strip() == "0.0321"
 
@@ -86,6 +89,12 @@ def test_every_table_is_there_whole_and_says_where_it_is_from(page: Path) -> Non
         assert "Toy" in line and "preset: cpu" in line and "commit: 0123456-dirty" in line and "simulated" in line
     assert "seeds: 0, 1, 2" in origins[0]
     assert "of 3 seeds" not in text
+
+
+def test_tables_with_sarl_recommended_say_that_the_papers_is_another_recipe(page: Path) -> None:
+    sections = re.split(r"^#### ", (page / "RESULTS.md").read_text(), flags=re.MULTILINE)
+    said = [section.partition(":")[0] for section in sections if "\nSARL, here, has its `recommended`" in section]
+    assert said == ["Table II", "Table III", "Table IV"]
 
 
 def test_a_missing_seed_is_said(tmp_path: Path) -> None:
@@ -186,6 +195,13 @@ def test_a_table_names_the_commits_of_its_encoders_too(tmp_path: Path) -> None:
 def test_errors_have_three_digits(value: float, shown: str) -> None:
     record = {"key": "cpu/probe/byol/vitactip/s0", "preset": "cpu", "test": {"force/mean": value}}
     assert Numbers("cpu", [record]).cell("probe/byol/vitactip", "force/mean") == shown
+
+
+@pytest.mark.parametrize("low", [0.011, 0.052, 0.73, 1.02, 2.1, 5.3, 9.6, 42.0])
+@pytest.mark.parametrize("ratio", [1.05, 1.5, 2.4, 4.8, 9.0, 60.0, 4000.0])
+def test_a_log_axis_has_three_ticks_whatever_it_spans(low: float, ratio: float) -> None:
+    ticks = [tick for tick in log_ticks(low, low * ratio).tick_values(low, low * ratio) if low <= tick <= low * ratio]
+    assert len({f"{tick:g}" for tick in ticks}) >= 3
 
 
 def test_smoke_tables_say_that_they_say_nothing(tmp_path: Path) -> None:

@@ -2,25 +2,27 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sarl_training.benchmarking.records import Record, means
+from sarl_training.benchmarking.plan import split_scope
+from sarl_training.benchmarking.records import Record, means, scope_of
 
 NONE = "–"
 _PERCENT = ("top1", "top5")
 
 
 class Numbers:
-    """Means over seeds of one preset's records."""
+    """Means over seeds of the records of one scope: a preset, with the simulated data or a dataset of the user's."""
 
-    def __init__(self, preset: str, records: Iterable[Record]) -> None:
-        self.preset = preset
-        self.records = [record for record in records if record["preset"] == preset]
+    def __init__(self, scope: str, records: Iterable[Record]) -> None:
+        self.scope = scope
+        self.preset, self.dataset = split_scope(scope)
+        self.records = [record for record in records if scope_of(record["key"]) == scope]
         self.means = means(self.records)
         counts = [value["seeds"] for metrics in self.means.values() for value in metrics.values()]
         self.seeds = max(counts, default=0)
 
     def value(self, group: str, metric: str) -> dict[str, float] | None:
         """`mean`, `std` and `seeds`; None when nothing of it was measured."""
-        return self.means.get(f"{self.preset}/{group}", {}).get(metric)
+        return self.means.get(f"{self.scope}/{group}", {}).get(metric)
 
     def cell(self, group: str, metric: str) -> str:
         """`92.5 ± 0.3` in percent for accuracies, three significant digits for errors; says when others have more.
@@ -40,12 +42,17 @@ class Numbers:
         """Whether anything of these kinds was measured."""
         return any(record["kind"] in kinds for record in self.records)
 
+    def images(self, kind: str = "") -> str:
+        """`simulated` or `real`: what the records saw, or those of one kind (transfer sets are always simulated)."""
+        simulated = all(record["simulated"] for record in self.records if kind in ("", record["kind"]))
+        return "simulated" if simulated else "real"
+
     def origin(self, groups: Iterable[str]) -> str:
         """Device, preset, seeds, commit and data of the records behind a table, and whether they are simulated.
 
         Commits are those of the measurements and of the encoders that were measured.
         """
-        prefixes = tuple(f"{self.preset}/{group}/" for group in groups)
+        prefixes = tuple(f"{self.scope}/{group}/" for group in groups)
         used = [record for record in self.records if record["key"].startswith(prefixes)]
         subjects = {_subject(record) for record in used}
         encoders = [r for r in self.records if r["kind"] == "pretrain" and _subject(r) in subjects]

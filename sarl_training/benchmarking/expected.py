@@ -8,7 +8,7 @@ import torch
 
 from sarl_training.benchmarking.plan import BUDGET_TASKS, TRANSFER_SENSORS, Run
 from sarl_training.benchmarking.presets import PRESETS, Preset
-from sarl_training.benchmarking.records import Record
+from sarl_training.benchmarking.records import Record, scope_of
 from sarl_training.device import device_name, has_bfloat16
 from sarl_training.networks import Encoder, normalise
 from sarl_training.readouts import READOUTS
@@ -45,11 +45,12 @@ def expected_seconds(
 ) -> tuple[float, str]:
     """Seconds for these runs one after another, and how that was found."""
     runs, name = list(runs), device_name(device)
+    scopes = {run.scope for run in runs}  # `labelled` counts the samples of this dataset only
     rates, measured = {}, {run.kind: 0 for run in runs}
     for kind in measured:
         done = [
             r for r in records
-            if (r["kind"], r["preset"], r["device"]) == (kind, preset.name, name) and not r["continued"]
+            if (r["kind"], r["device"]) == (kind, name) and scope_of(r["key"]) in scopes and not r["continued"]
         ]  # fmt: skip
         work = sum(passes(_run_of(r), labelled) for r in done)
         if work:

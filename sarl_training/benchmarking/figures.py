@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import Locator, LogLocator, MaxNLocator
 
 from sarl_training.atomic_file import write_atomically
 from sarl_training.benchmarking.cells import Numbers
@@ -29,20 +29,19 @@ def draw_all(numbers: Numbers, folder: Path) -> list[str]:
 
 
 def _suffix(numbers: Numbers) -> str:
-    simulated = "simulated" if all(record["simulated"] for record in numbers.records) else "real"
-    return f"{simulated}; preset {numbers.preset}{': says nothing' if numbers.preset == 'smoke' else ''}"
+    return f"{numbers.images()}; preset {numbers.scope}{': says nothing' if numbers.preset == 'smoke' else ''}"
 
 
 def _scatter(numbers: Numbers, folder: Path) -> Iterator[str]:
     for record in numbers.records:
         if record["kind"] == "scatter":
             points = {name: np.array(values) for name, values in record["points"].items()}
-            name = f"fig4_{numbers.preset}.png"
+            name = f"fig4_{numbers.scope}.png"
             models = {"supervised": points["supervised"], "SARL, linear probe": points["sarl"]}
             title = f"Edge pose on test ({_suffix(numbers)})"
             predicted_against_true(folder / "pictures" / name, title, record["axes"], points["true"], models)
             yield from ("#### Fig. 4: edge pose, predicted against true", "")
-            yield from (numbers.origin([record["key"].rpartition("/")[0].removeprefix(f"{numbers.preset}/")]), "")
+            yield from (numbers.origin([record["key"].rpartition("/")[0].removeprefix(f"{numbers.scope}/")]), "")
             yield from (f"![Fig. 4](pictures/{name})", "")
 
 
@@ -72,7 +71,7 @@ def _budgets(numbers: Numbers, folder: Path) -> Iterator[str]:
             axis.set_ylim(0, 100)
         else:
             axis.set_yscale("log")
-            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_locator(log_ticks(*axis.get_ylim()))
             axis.yaxis.set_major_formatter("{x:g}")
         axis.minorticks_off()
         axis.grid(axis="y", alpha=0.3)
@@ -81,9 +80,16 @@ def _budgets(numbers: Numbers, folder: Path) -> Iterator[str]:
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=9)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
-    name = f"labels_{numbers.preset}.png"
+    name = f"labels_{numbers.scope}.png"
     write_atomically(folder / "pictures" / name, buffer.getvalue())
     yield from (f"![Errors against labels](pictures/{name})", "")
+
+
+def log_ticks(low: float, high: float) -> Locator:
+    """1, 2, 5 of each decade; even steps where fewer than three of those lie between the limits of a log axis."""
+    ticks = LogLocator(subs=(1, 2, 5))
+    enough = sum(low <= tick <= high for tick in ticks.tick_values(low, high)) >= 3
+    return ticks if enough else MaxNLocator(6, steps=(1, 2, 2.5, 5, 10))
 
 
 def _measured(numbers: Numbers, budget: str) -> bool:

@@ -6,8 +6,9 @@ from pathlib import Path
 from sarl_training.atomic_file import write_atomically
 from sarl_training.benchmarking import figures, tables
 from sarl_training.benchmarking.cells import Numbers
+from sarl_training.benchmarking.plan import split_scope
 from sarl_training.benchmarking.presets import PRESETS
-from sarl_training.benchmarking.records import Record
+from sarl_training.benchmarking.records import Record, scope_of
 from sarl_training.errors import DataRefused
 
 BEGIN = "<!-- benchmark: written by `sarl-train benchmark`; what stands between the two markers is replaced -->"
@@ -15,8 +16,7 @@ END = "<!-- benchmark: end -->"
 _NOTE = (
     "Columns **here** are measured by this software, on simulated contacts unless a table says real; columns **paper** "
     "are the paper's, on real sensors and other data. Compare down a column, never across the two. ± is the standard "
-    "deviation over seeds. In Tables II to IV SARL, here, has its `recommended` settings. Linear probes standardise "
-    "embeddings on train (models/LOG.md). MINC is a reconstruction."
+    "deviation over seeds. Linear probes standardise embeddings on train (models/LOG.md). MINC is a reconstruction."
 )
 PAGE, RECORDS = "RESULTS.md", "results.json"
 
@@ -29,18 +29,19 @@ def write_page(folder: Path, records: Mapping[str, Record]) -> None:
     path = folder / PAGE
     before, after = _around(path)
     sections = [BEGIN, "", "## Benchmark", "", _NOTE, ""]
+    scopes = sorted({scope_of(key) for key in records})
     for preset in PRESETS:
-        numbers = Numbers(preset, records.values())
-        if numbers.records:
-            sections += _section(numbers, folder)
+        for scope in (scope for scope in scopes if split_scope(scope)[0] == preset):
+            sections += _section(Numbers(scope, records.values()), folder)
     text = "\n".join([*sections, END])
     write_atomically(path, f"{before}{text}{after}".encode())
 
 
 def _section(numbers: Numbers, folder: Path) -> list[str]:
     preset = PRESETS[numbers.preset]
-    simulated = "simulated" if all(record["simulated"] for record in numbers.records) else "real"
-    title = f"### Preset `{preset.name}` ({simulated}{', smoke: says nothing' if preset.name == 'smoke' else ''})"
+    own = f", dataset `{numbers.dataset}`" if numbers.dataset else ""
+    says_nothing = ", smoke: says nothing" if preset.name == "smoke" else ""
+    title = f"### Preset `{preset.name}`{own} ({numbers.images()}{says_nothing})"
     seeds = f"{preset.seeds} {'seeds' if preset.seeds > 1 else 'seed'}"
     if numbers.seeds < preset.seeds:
         seeds = f"{numbers.seeds} of {seeds} so far"
@@ -48,7 +49,8 @@ def _section(numbers: Numbers, folder: Path) -> list[str]:
         f"{preset.image_size} px, {preset.epochs} epochs of batch {preset.batch_size}, {seeds}; baselines with their "
         f"`{preset.baselines}` settings."
     )
-    lines = [title, "", f"{preset.shows} {size}", ""]
+    shows = "A dataset given with `--data`, named after it and its SHA-256." if own else preset.shows
+    lines = [title, "", f"{shows} {size}", ""]
     for make in tables.TABLES:
         lines += _spaced(make(numbers))
     return lines + _spaced(figures.draw_all(numbers, folder))

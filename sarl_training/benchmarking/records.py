@@ -58,6 +58,11 @@ def means(records: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, dict[str,
     }
 
 
+def scope_of(key: str) -> str:
+    """The preset, and the dataset when it is the user's own."""
+    return key.partition("/")[0]
+
+
 def group_of(key: str) -> str:
     """The key without its seed."""
     return key.rpartition("/")[0]

@@ -15,7 +15,7 @@ import torch
 from sarl_training import pretrain, supervise
 from sarl_training.atomic_file import write_atomically
 from sarl_training.benchmarking import measures
-from sarl_training.benchmarking.plan import BUDGET_TASKS, TASKS, Run
+from sarl_training.benchmarking.plan import BUDGET_TASKS, TASKS, Run, split_scope
 from sarl_training.benchmarking.presets import PRESETS
 from sarl_training.benchmarking.records import Record
 from sarl_training.benchmarking.settings import fine_tuning, identity, method_of, pretrain_config, supervise_config
@@ -23,6 +23,7 @@ from sarl_training.benchmarking.sources import Sources
 from sarl_training.config import Device
 from sarl_training.dataset import Dataset, Table, load_images
 from sarl_training.device import device_name, resolve_device
+from sarl_training.errors import DataRefused
 from sarl_training.fine_tuning import fine_tune
 from sarl_training.labels import SPLITS
 from sarl_training.networks import ENCODER_FILE, Encoder, load_encoder
@@ -57,6 +58,9 @@ def perform(run: Run, place: Workplace) -> Record:
     """Do a run, going on where a killed one stopped; its record."""
     dataset = Dataset.open(place.sources.path(run.data))
     folder, wanted, data_hash = place.run_folder(run.key), identity(run), dataset.data_hash()
+    _, own = split_scope(run.scope)
+    if own and run.data != "transfer" and not own.endswith(data_hash[:8]):
+        raise DataRefused(f"{dataset.path}: changed since the benchmark began; start it again for the new contents")
     mark, text = folder / _IDENTITY_FILE, f"{wanted} {data_hash}"
     if folder.exists() and (not mark.exists() or mark.read_text(encoding="utf-8") != text):
         shutil.rmtree(folder)  # of other settings or data
@@ -65,12 +69,12 @@ def perform(run: Run, place: Workplace) -> Record:
     start = time.monotonic()
     found = _KINDS[run.kind](run, place)
     seconds = time.monotonic() - start
-    method, own = method_of(run.subject)
+    method, method_preset = method_of(run.subject)
     return {
         "key": run.key,
         "kind": run.kind,
         "method": method,
-        "method_preset": own or PRESETS[run.preset].baselines,
+        "method_preset": method_preset or PRESETS[run.preset].baselines,
         "preset": run.preset,
         "seed": run.seed,
         "sensor": run.sensor,
