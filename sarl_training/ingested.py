@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from sarl_training.adapters.base import IngestConfig, Reading, Record, Refused, natural
+from sarl_training.adapters.base import NO_CONTACT, IngestConfig, Reading, Record, Refused, commonest, natural
+from sarl_training.adapters.labelled import is_constant
 from sarl_training.atomic_file import write_atomically
 from sarl_training.dataset_writer import JPEG_QUALITY, DatasetWriter
 from sarl_training.errors import DataRefused
@@ -22,6 +23,7 @@ from sarl_training.labels import SPLITS
 from sarl_training.tasks import TASKS
 
 READ_TABLE = "read.csv"
+SPLIT_ADVICE = "splits are of whole groups, three are needed; add contacts or group them finer"
 _KEPT = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png"}  # first bytes of files that are stored as they are
 
 
@@ -43,14 +45,27 @@ class Ingested:
         """Note an item that is not in the dataset."""
         self.table.append({"source": source, "task": "", "sensor": "", "image": "", "refused": reason})
 
-    def commonest_reason(self) -> str:
-        """The reason most items were refused for, with its first example."""
-        kinds = Counter(_kind(line["refused"]) for line in self.table)
-        if not kinds:
+    def withdraw(self, record: Record, reason: str, writer: DatasetWriter) -> None:
+        """Refuse a record that was taken; one that was withdrawn before stays so."""
+        row = next((row for row in self.rows if row[0] is record), None)
+        if row is None:
+            return
+        self.rows.remove(row)
+        place = {"source": record.source, "task": record.task, "sensor": record.sensor, "image": row[1], "refused": ""}
+        self.table[self.table.index(place)] |= {"task": "", "sensor": "", "image": "", "refused": reason}
+        (writer.folder / record.task / record.sensor / row[1]).unlink()
+
+    def refused(self) -> list[Refused]:
+        """What is not in the dataset."""
+        return [Refused(line["source"], line["refused"]) for line in self.table if line["refused"]]
+
+    def _cause(self) -> str:
+        """Why most were refused, with the first example."""
+        if not self.table:
             return "nothing there"
-        commonest = kinds.most_common(1)[0][0]
-        example = next(line for line in self.table if _kind(line["refused"]) == commonest)
-        return f"{example['source']}: {example['refused']}"
+        example = commonest(self.refused())
+        hint = "; turn its sign with --axes z=-COLUMN:UNIT" if example.reason.startswith(NO_CONTACT) else ""
+        return f"{example.source}: {example.reason}{hint}"
 
     def write(self, writer: DatasetWriter, config: IngestConfig) -> None:
         """labels.csv and classes.json per task and sensor, and read.csv.
@@ -58,7 +73,7 @@ class Ingested:
         DataRefused when no image could be read or a label never changes.
         """
         if not self.rows:
-            raise DataRefused(f"{config.src}: no image could be read: {self.commonest_reason()}")
+            raise DataRefused(f"{config.src}: nothing in it can be used: {self._cause()}")
         self._check_labels()
         strata = {record.group: str(record.labels.get("label", "")) for record, _ in self.rows}
         provided = {record.group: record.split for record, _ in self.rows if record.split}
@@ -89,7 +104,7 @@ class Ingested:
         for task in self.tasks():
             labels = [record.labels for record, _ in self.rows if record.task == task]
             for column in (name for name, value in labels[0].items() if isinstance(value, float)):
-                if len({line[column] for line in labels}) < 2:
+                if is_constant([line[column] for line in labels]):
                     raise DataRefused(
                         f"task {task}: {column} is {labels[0][column]:g} in every row: nothing to learn; "
                         "leave it out with --axes, or record contacts in which it changes"
@@ -109,7 +124,11 @@ def ingest_items(reading: Reading, config: IngestConfig, writer: DatasetWriter) 
         record = replace(item, load=_loaded)  # what is kept of it must not hold the picture
         try:
             data = item.load()
-            _check_new(record, hashlib.blake2b(data, digest_size=16).digest(), seen)
+            first = seen.setdefault(hashlib.blake2b(data, digest_size=16).digest(), record)
+            if first.task == record.task and first.labels != record.labels and not reading.video:
+                found.withdraw(first, f"same content as {record.source}, but other labels", writer)
+                raise ValueError(f"same content as {first.source}, but other labels")
+            _check_new(record, first)
             name = writer.stored_image(*place, index)
             if name is None:
                 stored, suffix = _prepared(data, config)
@@ -128,9 +147,8 @@ def _loaded() -> bytes:
     raise ValueError("its image was read before")
 
 
-def _check_new(record: Record, content: bytes, seen: dict[bytes, Record]) -> None:
+def _check_new(record: Record, first: Record) -> None:
     """One picture may serve several tasks of one contact; otherwise the copy could end up in another split."""
-    first = seen.setdefault(content, record)
     if first is not record and (first.group != record.group or first.task == record.task):
         raise ValueError(f"same content as {first.source}")
 
@@ -175,15 +193,13 @@ def report_lines(found: Ingested, config: IngestConfig) -> list[str]:
         groups = len({record.group for record, _ in found.rows if (record.task, record.sensor) == (task, sensor)})
         shares = ", ".join(f"{counts[task, sensor, split]} {split}" for split in SPLITS)
         lines.append(f"  {task:<16} {sensor:<18} {shares}; {groups} groups")
-    kinds = Counter(_kind(line["refused"]) for line in found.table if line["refused"])
-    for kind, count in kinds.most_common():
-        example = next(line for line in found.table if line["refused"] and _kind(line["refused"]) == kind)
+        empty = " or ".join(split for split in SPLITS if not counts[task, sensor, split])
+        if empty:
+            lines.append(f"  warning: no {empty} images: {SPLIT_ADVICE}")
+    refused = found.refused()
+    for kind, count in Counter(item.kind for item in refused).most_common():
+        example = next(item for item in refused if item.kind == kind)
         more = f" and {count - 1} more" if count > 1 else ""
-        lines.append(f"  refused {count}: {example['refused']} ({example['source']}{more})")
+        lines.append(f"  refused {count}: {example.reason} ({example.source}{more})")
     lines.append(f"  every file and row: {config.out / READ_TABLE}")
     return lines
-
-
-def _kind(reason: str) -> str:
-    """Reasons that differ in names and numbers only count as one."""
-    return " ".join(word for word in reason.split() if word.isalpha())

@@ -56,9 +56,10 @@ def _xyz(kind: str, values: Any) -> Any:
     return message(f"geometry_msgs/{kind}", **dict(zip("xyz", map(float, values), strict=True)))
 
 
-def pose(stamp_ns: int, position: Any, yaw: float = 0.0) -> Any:
-    """geometry_msgs/PoseStamped turned about z."""
-    turn = message("geometry_msgs/Quaternion", x=0.0, y=0.0, z=float(np.sin(yaw / 2)), w=float(np.cos(yaw / 2)))
+def pose(stamp_ns: int, position: Any, yaw: float = 0.0, quaternion: Any = None) -> Any:
+    """geometry_msgs/PoseStamped turned about z, or by x y z w."""
+    numbers = (0.0, 0.0, np.sin(yaw / 2), np.cos(yaw / 2)) if quaternion is None else quaternion
+    turn = message("geometry_msgs/Quaternion", **dict(zip("xyzw", map(float, numbers), strict=True)))
     inner = message("geometry_msgs/Pose", position=_xyz("Point", position), orientation=turn)
     return message("geometry_msgs/PoseStamped", header=header(stamp_ns, "base"), pose=inner)
 
@@ -96,11 +97,11 @@ def camera(stamps_ns: list[int], delay_s: float = 0.004, make: Callable[[int, np
     return [("/camera/image_raw", t + delay, make(t, frame(k))) for k, t in enumerate(stamps_ns)]
 
 
-def poses(stamps_ns: list[int], delay_s: float = 0.001, clock_s: float = 0.0) -> Messages:
+def poses(stamps_ns: list[int], delay_s: float = 0.001, clock_s: float = 0.0, height_m: float = 0.0) -> Messages:
     """`/tip_pose`: x grows 1 mm/s, z 2 mm/s, yaw 0.01 rad/s; its clock is so far ahead of the camera's."""
     messages: Messages = []
     for t in stamps_ns:
         seconds = (t - START_NS) / 1e9
-        stamped = pose(t + round(clock_s * 1e9), (0.001 * seconds, 0.0, 0.002 * seconds), 0.01 * seconds)
+        stamped = pose(t + round(clock_s * 1e9), (0.001 * seconds, 0.0, height_m + 0.002 * seconds), 0.01 * seconds)
         messages.append(("/tip_pose", t + round(delay_s * 1e9), stamped))
     return messages

@@ -69,7 +69,7 @@ def test_one_picture_per_touch_loses_none(tmp_path):
 
 def test_every_kind_of_label_at_once(tmp_path):
     stamps = bags.times(10, 20)
-    messages = bags.camera(stamps, make=bags.compressed) + bags.poses(stamps)
+    messages = bags.camera(stamps, make=bags.compressed) + bags.poses(stamps, height_m=0.001)
     for k, t in enumerate(stamps):
         force = (0.1 * k, 0.2 * k, float("nan") if k == 7 else -1 - 0.01 * k)
         messages += [("/force", t, bags.wrench(t, force)), ("/point", t, bags.point(t, (1e-3 * k, 2e-3, 1e-4 * k)))]
@@ -145,7 +145,10 @@ def test_gaps_are_told_and_their_frames_refused(tmp_path, capsys):
     bags.write_bag(tmp_path / "bag", images + labels)
     assert ingest(tmp_path / "bag", "--out", tmp_path / "out", *POSE_WORDS) == 0
     printed = capsys.readouterr().out
-    assert "1 gaps, the longest 5.05 s" in printed and "no /tip_pose within 0.02 s: nearest" in printed
+    assert (
+        "1 gaps, the longest 5.05 s, after frame 79, 3.95 s from the start" in printed
+        and "no /tip_pose within 0.02 s: nearest" in printed
+    )
     table = Dataset.open(tmp_path / "out").table("pose", "vitactip")
     assert {group.split("/")[1][:3] for group in table.group_id} == {"000", "001"}
 

@@ -18,6 +18,8 @@ _CELL = re.compile(
     r"(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:nan|inf))\s*(?P<unit>[A-Za-z]*)",
     re.IGNORECASE,
 )
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+")
+_LARGEST = (2 - 2**-23) * 2.0**127  # of a 32-bit float, what labels are learned in
 
 
 @dataclass(frozen=True)
@@ -43,17 +45,21 @@ class Axis:
         """The cell in dataset units. ValueError: not a finite number. DataRefused: it names another unit."""
         found = _CELL.fullmatch(cell.strip())
         if found is None:
-            raise ValueError(f"{self.column} is {cell!r}, not a number")
+            hint = "; write decimals with a point" if _DECIMAL_COMMA.fullmatch(cell.strip()) else ""
+            raise ValueError(f"{self.column} is {cell!r}, not a number{hint}")
         unit = _LONG.get(found["unit"].lower(), found["unit"])
         if unit and unit != self.source_unit:
             raise DataRefused(f"{self.column} is {cell!r}, but the column is in {self.source_unit}; use one unit")
         return self.convert(float(found["number"]))
 
     def convert(self, number: float) -> float:
-        """A number in the source's unit, in dataset units; ValueError when it is not finite."""
+        """A number in the source's unit, in dataset units; ValueError when it is not finite or no 32-bit float."""
         if not math.isfinite(number):
             raise ValueError(f"{self.column} is {number}")
-        return self.sign * number * ACCEPTED[self.source_unit][1]
+        value = self.sign * number * ACCEPTED[self.source_unit][1]
+        if abs(value) > _LARGEST:
+            raise ValueError(f"{self.column} is {number:g}, at most {_LARGEST:.2g} {self.unit} fits a 32-bit float")
+        return value
 
 
 def header_unit(column: str) -> tuple[str, str | None]:

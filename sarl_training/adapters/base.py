@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,6 +19,7 @@ SPLIT_FOLDERS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
 }  # fmt: skip
 UNLABELLED = "unlabelled"
+NO_CONTACT = "no contact"  # how the reason begins
 LEAST_RUNS = 7  # of a sequence: 5 for train, 1 for val, 1 for test
 
 
@@ -39,6 +41,12 @@ class Record:
     latent: str = ""
     """Contact, where several sensors or tasks show the same one; else the record is a contact of its own."""
 
+    def __post_init__(self) -> None:
+        """ValueError when the press depth of an edge pose says that nothing touches: such a picture shows no edge."""
+        depth_mm = self.labels.get("z_mm") if self.task == "edge_pose" else None
+        if depth_mm is not None and depth_mm <= 0:
+            raise ValueError(f"{NO_CONTACT}: z {depth_mm:g} mm")
+
 
 @dataclass(frozen=True)
 class Refused:
@@ -46,6 +54,17 @@ class Refused:
 
     source: str
     reason: str
+
+    @property
+    def kind(self) -> str:
+        """Reasons that differ in names and numbers only count as one."""
+        return " ".join(word for word in self.reason.split() if word.isalpha())
+
+
+def commonest(refused: Sequence[Refused]) -> Refused:
+    """The first example of what most were refused for."""
+    kind = Counter(item.kind for item in refused).most_common(1)[0][0]
+    return next(item for item in refused if item.kind == kind)
 
 
 @dataclass(frozen=True)
@@ -59,6 +78,8 @@ class Reading:
     """Tasks whose labels are classes."""
     notes: tuple[str, ...] = ()
     """What a user should know: assumptions, clocks, columns left out."""
+    video: bool = False
+    """A picture that comes again is a tip at rest or a camera that stalled: the first stands, whatever the labels."""
 
 
 @dataclass(frozen=True)

@@ -67,9 +67,12 @@ def _frames(tree: Tree, config: FlatConfig, sensor: str, runs: dict[str, str]) -
         number = trailing_number(PurePosixPath(name).stem)
         if number is None:
             items.append(Refused(name, "no number at the end of its name"))
-        else:
+            continue
+        try:
             labels = {axis.label_column: axis.convert(float(number)) for axis in axes}
             items.append(Record(name, config.task, sensor, run, partial(tree.read, name), labels))
+        except ValueError as error:
+            items.append(Refused(name, str(error)))
     return Reading(len(items), iter(items), {config.task: units(axes)})
 
 
@@ -99,4 +102,7 @@ def _sheet(tree: Tree, path: Path) -> Sheet:
     try:
         return parse_sheet(path.name, path.read_bytes())
     except OSError as error:
-        raise DataRefused(f"--labels {path}: cannot be read ({error.strerror}), nor is it in {tree.path}") from error
+        inside = [name for name in tree.names if PurePosixPath(name).name == path.name]
+        hint = f"; say --labels {' or '.join(inside[:3])}" if inside else ""
+        where = f"cannot be read ({error.strerror}), nor is it at that place in {tree.path}"
+        raise DataRefused(f"--labels {path}: {where}{hint}") from error

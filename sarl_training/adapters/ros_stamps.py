@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,23 +34,34 @@ class Stamps:
         return self.header_N if clock == "header" else self.received_N
 
 
-def choose_clock(asked: Clock, topics: list[Stamps]) -> tuple[str, str]:
-    """`header` or `receive`, and why in one sentence. UsageError when header stamps are asked for and not there."""
+def choose_clock(asked: Clock, topics: list[Stamps], tolerance_s: float) -> tuple[str, list[str]]:
+    """`header` or `receive`, and why, with a warning when header stamps of two topics may not belong together.
+
+    UsageError when header stamps are asked for and not there.
+    """
     unstamped = [stamps.topic for stamps in topics if not (stamps.header_N > 0).all()]
     offsets = ", ".join(f"{s.topic} {s.offset_s:+.3f} s" for s in topics if s.topic not in unstamped)
     if asked == "header" and unstamped:
         raise UsageError(f"--clock header: {unstamped[0]} has messages without a header stamp; use --clock receive")
     if asked != "auto":
-        return asked, f"clock: {asked} time, as asked; receive time minus header stamp: {offsets or 'no stamps'}"
+        return asked, [f"clock: {asked} time, as asked; receive time minus header stamp: {offsets or 'no stamps'}"]
     if unstamped:
-        return "receive", f"clock: receive time, because {unstamped[0]} has messages without a header stamp"
-    apart = max(s.offset_s for s in topics) - min(s.offset_s for s in topics)
+        return "receive", [f"clock: receive time, because {unstamped[0]} has messages without a header stamp"]
+    first, last = min(topics, key=lambda s: s.offset_s), max(topics, key=lambda s: s.offset_s)
+    apart = last.offset_s - first.offset_s
     if apart > CLOCKS_APART_S:
-        return "receive", (
+        return "receive", [
             f"clock: receive time, because the header stamps come from two clocks {apart:.3f} s apart "
             f"(receive time minus header stamp: {offsets}); --clock header overrules"
+        ]
+    notes = [f"clock: header stamps (receive time minus header stamp: {offsets})"]
+    if apart > tolerance_s:
+        notes.append(
+            f"warning: {last.topic} arrives {apart:.3f} s longer after its stamp than {first.topic}: a slow transport, "
+            "or two clocks, and then labels belong to other frames; compare with --clock receive, or set the clocks "
+            f"and record again; --tolerance-s above {apart:.3f} says that so much does not matter"
         )
-    return "header", f"clock: header stamps (receive time minus header stamp: {offsets})"
+    return "header", notes
 
 
 def nearest(image_ns_N: np.ndarray, label_ns_M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -81,8 +91,8 @@ class Stretches:
     """Where time is cut: a group per image, empty in the guard between two groups."""
 
     groups: tuple[str, ...]
-    gaps: Mapping[str, float]
-    """How many gaps, and the longest (s)."""
+    gaps: str
+    """How many gaps, the longest and where it is; empty without any."""
     length_s: float
     guard_s: float
 
@@ -109,5 +119,14 @@ def cut(image_ns_N: np.ndarray, length_s: float | None) -> Stretches:
     groups = np.empty(len(order), dtype=object)
     for place, run, number, guarded in zip(order, run_N, number_N, guarded_N, strict=True):
         groups[place] = "" if guarded else f"{run:03d}-{number:05d}"
-    gaps = {"count": float(new_N.sum()), "longest_s": float(steps_s.max(initial=0.0, where=new_N))}
-    return Stretches(tuple(groups.tolist()), gaps, length_s, guard_s)
+    return Stretches(tuple(groups.tolist()), _gaps(order, times_s, steps_s, new_N), length_s, guard_s)
+
+
+def _gaps(order_N: np.ndarray, times_s: np.ndarray, steps_s: np.ndarray, new_N: np.ndarray) -> str:
+    if not new_N.any():
+        return ""
+    end = int(np.argmax(np.where(new_N, steps_s, 0.0)))
+    return (
+        f"{new_N.sum()} gaps, the longest {steps_s[end]:.2f} s, after frame {order_N[end - 1]}, "
+        f"{times_s[end - 1]:.2f} s from the start"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Sequence
@@ -65,6 +66,8 @@ def read_sheet(tree: Tree, name: str) -> Sheet:
 
 def parse_sheet(name: str, data: bytes) -> Sheet:
     """UTF-8 or Latin-1; comma, semicolon or tab, whichever the header has most of. DataRefused names what is wrong."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data:
+        raise DataRefused(f"{name}: UTF-16 or no text; save it as CSV in UTF-8")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

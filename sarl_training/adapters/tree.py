@@ -16,6 +16,7 @@ from sarl_training.image_file import IMAGE_SUFFIXES
 
 LARGEST_FILE_BYTES = 512 * 2**20
 _UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError)
+_BROKEN_ZIP = "a zip archive that is cut or broken; download or copy it again"
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -53,15 +54,30 @@ def open_tree(path: Path) -> Iterator[Tree]:
         files = [file.relative_to(path).as_posix() for file in _walk(path)]
         yield Tree(path, files)
     elif zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
+        with _archive(path) as archive:
             names = [info.filename for info in archive.infolist() if not info.is_dir()]
             for name in names:
                 if (reason := unsafe(name)) is not None:
                     raise DataRefused(f"{path}: holds a file named {name!r} ({reason}); do not use this archive")
             yield Tree(path, names, archive)
+    elif not path.exists():
+        raise DataRefused(f"{path}: no such file or folder")
+    elif path.suffix.lower() == ".zip" or _begins_like_zip(path):
+        raise DataRefused(f"{path}: {_BROKEN_ZIP}")
     else:
-        what = "neither a folder nor a zip archive; unpack it first" if path.exists() else "no such file or folder"
-        raise DataRefused(f"{path}: {what}")
+        raise DataRefused(f"{path}: neither a folder nor a zip archive; unpack it first")
+
+
+def _archive(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except _UNREADABLE as error:
+        raise DataRefused(f"{path}: {_BROKEN_ZIP}") from error
+
+
+def _begins_like_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
 
 
 def unsafe(name: str) -> str | None:
