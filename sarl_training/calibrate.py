@@ -39,7 +39,8 @@ class CalibrateConfig:
     """Fit a model file to another unit of its sensor: 10 or more labelled contacts, or frames alone (CPU, minutes).
 
     Geometric heads only; class heads stay. With labels all splits of DATA are used: errors are measured on groups left
-    out in turn. Without, the heads of MODEL.units.npz take the place of the old ones, moved to this unit's frames.
+    out in turn; an axis that gets no better keeps the old head. Without, the heads of MODEL.units.npz take the place of
+    the old ones, moved to this unit's frames; frames that the model cannot read are refused.
     """
 
     model: tyro.conf.Positional[Path]

@@ -205,6 +205,7 @@ def test_from_words_to_a_calibrated_file(files: Path, tmp_path: Path, capsys: py
     assert (now["unfamiliarity"] > new.contract["unfamiliar_threshold"]).mean() <= 0.05
     again = tmp_path / "again.onnx"
     assert main(["calibrate", str(out), str(data), "--out", str(again)]) == ExitStatus.DONE
+    assert "no better than before on contacts left out: x, z, theta" in again.with_suffix(".md").read_text()
 
 
 def test_refusals_are_one_line_and_write_nothing(

@@ -83,12 +83,12 @@ def test_units_are_those_that_were_rendered(tmp_path: Path, monkeypatch: pytest.
         units_of(Dataset.open(write_dataset(tmp_path / "one", {"edge_pose": 9})), EDGE, table)
 
 
-def units_file(model: Path, out: Path) -> UnitHead:
+def units_file(model: Path, out: Path, move: float = 1e-5) -> UnitHead:
     """As if learned: the model's own head, its offset moved."""
     opened = ModelFile(model)
     head = opened.head("edge_pose")
     facts = {"error_D": np.full(3, 1e-3), "covariance_DD": np.eye(3) * 1e-6, "spread_DD": np.eye(3) * 1e-6}
-    known = UnitHead(head.weight_FD, head.weight_FD, head.bias_D + 1e-5, **facts, size=np.array([60, 9]))
+    known = UnitHead(head.weight_FD, head.weight_FD, head.bias_D + move, **facts, size=np.array([60, 9]))
     out.write_bytes(many_units.to_bytes({"edge_pose": known}, opened.trunk_sha256()))
     return known
 

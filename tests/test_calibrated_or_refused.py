@@ -1,5 +1,6 @@
 """What calibration refuses, leaves out and warns of, so that no model gets worse in silence."""
 
+import re
 from pathlib import Path
 
 import cv2
@@ -67,6 +68,13 @@ def test_pictures_of_something_else_do_not_adapt_a_model(
     assert "times the model's unfamiliar threshold" in capsys.readouterr().err.strip().splitlines()[-1]
     assert not list(tmp_path.glob("out*"))
 
+    units_file(files / "tiny.onnx", tmp_path / "far.units.npz", move=1e-3)
+    images = other_unit(tmp_path / "unit") / "edge_pose" / "vitactip" / "images"
+    given = [str(files / "tiny.onnx"), str(images), "--units", str(tmp_path / "far.units.npz")]
+    assert main(["calibrate", *given, "--out", str(tmp_path / "out.onnx")]) == ExitStatus.REFUSED
+    assert "answers for z_mm would lie at" in capsys.readouterr().err.strip().splitlines()[-1]
+    assert not list(tmp_path.glob("out*"))
+
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder here in which not even root makes files")
 def test_a_place_where_no_file_can_be_made_is_refused_before_the_work(tmp_path: Path) -> None:
@@ -76,11 +84,16 @@ def test_a_place_where_no_file_can_be_made_is_refused_before_the_work(tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
-def test_labels_outside_the_models_range_are_counted(tmp_path: Path) -> None:
+def test_labels_outside_the_models_range_are_counted(files: Path, tmp_path: Path) -> None:  # noqa: F811
     columns = {"x_mm": np.array([-5.9, 0, 5]), "z_mm": np.array([0.3, 4.5, 6]), "theta_deg": np.zeros(3)}
     [said] = check_inside(tmp_path, EDGE, columns, KNOWN)
     assert "2 of 3 contacts have z_mm at 4.5 to 6 mm, outside the model's 0.5 to 3.5" in said
     assert not check_inside(tmp_path, EDGE, columns, {})
+    data, out = other_unit(tmp_path / "unit", move=(1.4, 0, 0)), tmp_path / "new.onnx"
+    assert main(["calibrate", str(files / "tiny.onnx"), str(data), "--out", str(out)]) == ExitStatus.DONE
+    assert re.search(
+        r"of 40 contacts have x_mm at [34]\.\d+ to 4\.\d+ mm, outside the", out.with_suffix(".md").read_text()
+    )
 
 
 def test_frames_between_touches_are_left_out_and_named(

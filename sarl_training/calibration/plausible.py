@@ -21,7 +21,8 @@ MOST_COPIES = 0.1  # share of the pictures
 WORST_READ = 0.5
 # Of pictures without labels. Measured (models/LOG.md): 320 simulated units have medians up to 2.06 times the threshold
 # and 30 pictures of any of 15 units no answer outside and .54 of an axis or more; real pictures that the model cannot
-# read have 3.4 to 9.1, and 67 to 100 % outside on some axis; one press covers .23 of an axis.
+# read have 3.4 to 9.1, and 67 to 100 % outside on some axis; one press covers .23 of an axis. At 2.65, adaptation made
+# an altered unit worse.
 MOST_UNFAMILIAR = 2.5
 MOST_OUTSIDE = 0.1
 LEAST_COVERED = 0.4  # of an axis, by the `SPREAD` of the answers
