@@ -1,6 +1,8 @@
 """What calibration refuses, leaves out and warns of, so that no model gets worse in silence."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,8 +11,9 @@ import pytest
 from test_calibrate import files, other_unit, rewritten  # noqa: F401
 from test_calibrate_units import units_file
 
+from sarl_training.calibration import labelled
 from sarl_training.calibration.coverage import check_inside, touching
-from sarl_training.calibration.fit import KEEP, Calibrated, Contacts, keep_where_no_better
+from sarl_training.calibration.fit import KEEP, Calibrated, Contacts, Linear, keep_where_no_better
 from sarl_training.calibration.model_file import ModelFile
 from sarl_training.calibration.plausible import check_adapted, check_readable
 from sarl_training.calibration.unlabelled import Adapted, AdaptedHead
@@ -131,3 +134,22 @@ def test_an_axis_that_got_no_better_keeps_the_old_head() -> None:
     assert kept.chosen_D.tolist() == [5, KEEP, KEEP] and kept.bias_D.tolist() == [1, 0, 0]
     assert kept.weight_FD.tolist() == [[1, 0, 0]] * 4
     assert np.array_equal(kept.held_out_ND, np.stack([held_out_ND[:, 0], old_ND[:, 1], old_ND[:, 2]], 1))
+
+
+def test_a_worse_fit_does_not_reach_the_file(
+    files: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = labelled.calibrate
+
+    def worse(contacts: Contacts, starts: Sequence[Linear]) -> Calibrated:
+        found = real(contacts, starts)
+        return replace(found, held_out_ND=contacts.label_ND + 1, bias_D=found.bias_D + 1)
+
+    monkeypatch.setattr(labelled, "calibrate", worse)
+    data, out = other_unit(tmp_path / "unit", move=(0, 0, 0)), tmp_path / "new.onnx"
+    assert main(["calibrate", str(files / "tiny.onnx"), str(data), "--out", str(out)]) == ExitStatus.DONE
+    old, new = (ModelFile(path).head("edge_pose") for path in (files / "tiny.onnx", out))
+    assert np.array_equal(old.weight_FD, new.weight_FD) and np.array_equal(old.bias_D, new.bias_D)
+    assert "no better than before on contacts left out: x, z, theta; the old head" in out.with_suffix(".md").read_text()
