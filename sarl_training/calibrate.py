@@ -4,7 +4,7 @@ Works on the ONNX file alone: heads, covariances and the sense for unfamiliar fr
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,11 +15,11 @@ import tyro
 from sarl_training.atomic_file import write_atomically
 from sarl_training.calibration import many_units
 from sarl_training.calibration.card import HeadFacts, adapted_card, adapted_table, card, table
-from sarl_training.calibration.coverage import card_ranges, check_ranges, check_spread
+from sarl_training.calibration.coverage import card_ranges, check_inside, check_ranges, check_spread, touching
 from sarl_training.calibration.labelled import label_ranges, refit
 from sarl_training.calibration.many_units import UnitHead
 from sarl_training.calibration.model_file import ModelFile
-from sarl_training.calibration.plausible import check_answers, check_pictures
+from sarl_training.calibration.plausible import check_adapted, check_answers, check_pictures, check_read, check_readable
 from sarl_training.calibration.unlabelled import adapt
 from sarl_training.dataset import Dataset, Table, load_images
 from sarl_training.errors import DataRefused, RunFailed, UsageError
@@ -39,7 +39,8 @@ class CalibrateConfig:
     """Fit a model file to another unit of its sensor: 10 or more labelled contacts, or frames alone (CPU, minutes).
 
     Geometric heads only; class heads stay. With labels all splits of DATA are used: errors are measured on groups left
-    out in turn. Without, the heads of MODEL.units.npz take the place of the old ones, moved to this unit's frames.
+    out in turn; an axis that gets no better keeps the old head. Without, the heads of MODEL.units.npz take the place of
+    the old ones, moved to this unit's frames; frames that the model cannot read are refused.
     """
 
     model: tyro.conf.Positional[Path]
@@ -101,6 +102,10 @@ def _adapt(config: CalibrateConfig, model: ModelFile, dataset: Dataset) -> None:
     pool = dataset.load_pool(str(model.contract["sensor"]), model.image_size)
     print(pool.census.table())
     found = adapt(model, pool.images, _units(config, model))
+    check_readable(dataset.path, found)
+    known = {head.task: card_ranges(config.model, head.task) for head in found.heads}
+    for head in found.heads:
+        check_adapted(dataset.path, head, known[head.task])
     errors = {head.task.output: head.expected_D.tolist() for head in found.heads}
     contract = _contract(model.contract, dataset, "adapted without labels", errors)
     file = model.written(found.numbers, contract)
@@ -112,7 +117,7 @@ def _adapt(config: CalibrateConfig, model: ModelFile, dataset: Dataset) -> None:
             head.before_ND / head.task.si_scale,
             head.after_ND / head.task.si_scale,
         )
-    page = adapted_card(config.out.stem, config.model.name, contract, found, provenance()["command"])
+    page = adapted_card(config.out.stem, config.model.name, contract, found, known, provenance()["command"])
     write_atomically(config.out.with_suffix(".md"), page.encode())
     write_atomically(config.out, file)
     print("\n".join(adapted_table(found)))
@@ -121,18 +126,21 @@ def _adapt(config: CalibrateConfig, model: ModelFile, dataset: Dataset) -> None:
 
 def _refit(config: CalibrateConfig, model: ModelFile, dataset: Dataset) -> None:
     """With labels."""
-    tables = _tables(model, dataset)
+    tables: dict[Task, Table] = {}
     warnings: list[str] = []
-    for task, rows in tables.items():
-        known = card_ranges(config.model, task)
+    for task, found_rows in _tables(model, dataset).items():
+        rows, left_out = touching(task, found_rows)
+        tables[task], known = rows, card_ranges(config.model, task)
+        warnings += left_out
+        warnings += check_inside(rows.path, task, rows.columns, known)
         warnings += check_ranges(rows.path, task, label_ranges(task, rows), known)
         warnings += check_spread(rows.path, task, rows.columns, known)
         check_pictures(rows.path, rows.images)
+    _say(warnings)
     found = refit(model, tables, _units(config, model))
-    for fact in found.facts:
-        warnings += check_answers(tables[fact.task].path, fact)
-    for warning in warnings:
-        logger.warning("%s", warning)
+    check_read(dataset.path, found.facts)
+    answers = [warning for fact in found.facts for warning in check_answers(tables[fact.task].path, fact)]
+    _say(answers)
     errors = {fact.task.output: fact.error(fact.held_out_ND).tolist() for fact in found.facts}
     contract = _contract(model.contract, dataset, "calibrated", errors)
     file = model.written(found.numbers, contract)
@@ -146,11 +154,18 @@ def _refit(config: CalibrateConfig, model: ModelFile, dataset: Dataset) -> None:
             fact.label_ND / fact.task.si_scale,
             {name: values / fact.task.si_scale for name, values in shown.items()},
         )
-    page = card(config.out.stem, config.model.name, contract, found.facts, warnings, provenance()["command"])
+    page = card(
+        config.out.stem, config.model.name, contract, found.facts, [*warnings, *answers], provenance()["command"]
+    )
     write_atomically(config.out.with_suffix(".md"), page.encode())
     write_atomically(config.out, file)
     print("\n".join(table(found.facts)))
     print(f"written: {config.out}; its card and pictures are beside it; {config.model} is as it was")
+
+
+def _say(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        logger.warning("%s", warning)
 
 
 def _axes(task: Task) -> list[str]:
@@ -188,7 +203,7 @@ def _tables(model: ModelFile, dataset: Dataset) -> dict[Task, Table]:
         found = sorted({f"{name}/{other}" for name in dataset.tasks() for other in dataset.sensors(name)})
         raise DataRefused(
             f"{dataset.path}: no labels for {sensor} and {', '.join(heads) or 'any geometric head'}; it has "
-            f"{', '.join(found)}"
+            f"{', '.join(found)} (of frames without labels, give the images folder itself)"
         )
     return tables
 

@@ -1,6 +1,7 @@
 """Where results may be written, asked before hours of work and not after them."""
 
 import os
+import tempfile
 from pathlib import Path
 
 from sarl_training.errors import UsageError
@@ -20,3 +21,10 @@ def check_writable(folder: Path) -> None:
         raise UsageError(f"{folder}: {place} is a file, not a folder; choose another place")
     if not os.access(place, os.W_OK | os.X_OK):
         raise UsageError(f"{folder}: {place} cannot be written with your permissions; choose another place")
+    try:
+        with tempfile.TemporaryFile(dir=place):  # root may write anywhere, says os.access, in /proc too
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: no file can be made in {place} ({error.strerror}); choose another place"
+        ) from error

@@ -1,5 +1,6 @@
 """Calibration: closed form against NumPy, known offsets found, held groups unseen, refusals, the CLI."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -204,6 +205,7 @@ def test_from_words_to_a_calibrated_file(files: Path, tmp_path: Path, capsys: py
     assert (now["unfamiliarity"] > new.contract["unfamiliar_threshold"]).mean() <= 0.05
     again = tmp_path / "again.onnx"
     assert main(["calibrate", str(out), str(data), "--out", str(again)]) == ExitStatus.DONE
+    assert "no better than before on contacts left out: x, z, theta" in again.with_suffix(".md").read_text()
 
 
 def test_refusals_are_one_line_and_write_nothing(
@@ -266,8 +268,15 @@ def test_pictures_that_are_not_those_of_the_labels(
     assert not out.exists()
     order = np.random.default_rng(1).permutation(30)
     mixed = rewritten(other_unit(tmp_path / "mixed", 30), "image", [f"images/{index:06d}.jpg" for index in order])
-    assert main(["calibrate", model, str(mixed), "--out", str(out)]) == ExitStatus.DONE
-    assert "labels and pictures may not belong together (stamps, order, frame)" in out.with_suffix(".md").read_text()
+    assert main(["calibrate", model, str(mixed), "--out", str(out)]) == ExitStatus.REFUSED
+    assert "below 0.5 of the mean label's: are these labels of other pictures?" in capsys.readouterr().err
+    assert not list(tmp_path.glob("new*"))
+    angles = [str(5.0 * (index * 7 % 19) - 45) for index in range(30)]
+    turned = rewritten(other_unit(tmp_path / "turned", 30), "theta_deg", angles)
+    assert main(["calibrate", model, str(turned), "--out", str(out)]) == ExitStatus.DONE
+    page = out.with_suffix(".md").read_text()
+    assert re.search(r"theta of contacts left out .* labels and pictures may not belong together \(stamps", page)
+    assert "x of contacts left out" not in page
 
 
 def test_the_file_runs_on_the_robot_side(files: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sarl_training.calibration.coverage import range_line
+from sarl_training.calibration.coverage import Ranges, range_line
 from sarl_training.calibration.fit import candidate_name
 from sarl_training.calibration.unlabelled import Adapted
 from sarl_training.task_answers import Calibration
@@ -94,7 +94,8 @@ is centred on this unit's frames.
 
 ## Error{simulated}
 
-Mean absolute error. After: each contact judged by a fit, choice of candidates included, without its group's fold.
+Mean absolute error. After: each contact judged by a fit, choice of candidates included, without its group's fold; an
+axis that got no better so keeps the old head.
 
 {lines(table(facts))}
 
@@ -110,7 +111,8 @@ def adapted_table(adapted: Adapted) -> list[str]:
     """Where the answers lay before and after, and the error to expect, in the dataset's units."""
     low, high = (f"{share:.0%}" for share in SPREAD)
     lines = [
-        f"| head | axis | answers before, {low} to {high} | after | error on simulated units left out | unit |",
+        f"| head | axis | answers before, {low} to {high} | after | error on simulated units left out, not this unit's "
+        "| unit |",
         "|---|---|---|---|---|---|",
     ]
     for head in adapted.heads:
@@ -125,12 +127,23 @@ def adapted_table(adapted: Adapted) -> list[str]:
     return lines
 
 
-def adapted_card(name: str, source: str, contract: Mapping[str, object], adapted: Adapted, command: str) -> str:
+def adapted_card(
+    name: str,
+    source: str,
+    contract: Mapping[str, object],
+    adapted: Adapted,
+    known: Mapping[Task, Ranges],
+    command: str,
+) -> str:
     """The page of a model that was moved to another unit without labels, Markdown."""
     origin, changed = contract["provenance"], [head.task.output for head in adapted.heads]
     kept = [entry["name"] for entry in contract["outputs"] if entry["name"] not in changed]
     learned = [
-        f"- {head.task.output}: learned from {head.learned_from[0]} contacts on {head.learned_from[1]} simulated units."
+        range_line(
+            head.task,
+            f"learned from {head.learned_from[0]} contacts on {head.learned_from[1]} simulated units",
+            known[head.task],
+        )
         for head in adapted.heads
     ]
     limits = [
@@ -144,7 +157,8 @@ def adapted_card(name: str, source: str, contract: Mapping[str, object], adapted
 `{source}` adapted to another unit of `{contract["sensor"]}` from {adapted.frames} frames without labels on
 {origin["created"]} by `{command}`. Data `{origin["data_sha256"][:12]}`, code `{origin["commit"][:12]}`. The encoder is
 the old one; {", ".join(changed)}: in place of the old head one learned on many simulated units, moved to these frames.
-The sense for unfamiliar frames is centred on them.
+The sense for unfamiliar frames is centred on them;
+half were at {np.median(adapted.unfamiliar_N):.2g} times its threshold or above before.
 
 {lines(learned)}
 

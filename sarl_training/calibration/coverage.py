@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sarl_training.errors import DataRefused
+from sarl_training.labels import Table
 from sarl_training.tasks import Task
 
 logger = logging.getLogger(__name__)
@@ -16,7 +17,9 @@ logger = logging.getLogger(__name__)
 LEAST_SHARE = 0.5
 ENOUGH_SHARE = 0.75
 WIDEST_GAP = 1 / 3  # of the model's range; ten contacts at random leave one in a fifth of all cases, fifty never
+OUTSIDE_MARGIN = 0.1  # of the model's range
 TOGETHER = 0.9  # correlation from which the effects of two axes cannot be told apart
+DEPTH = {"edge_pose": "z_mm"}  # column that is above 0 in every contact
 _NUMBER = r"(-?\d[\d.]*(?:e[+-]?\d+)?)"
 
 Ranges = Mapping[str, tuple[float, float]]
@@ -38,6 +41,40 @@ def card_ranges(model: Path, task: Task) -> Ranges:
         logger.warning("%s: does not give the label ranges of %s; they are not checked", card, task.output)
         return {}
     return {name: (float(match[1]), float(match[2])) for name, match in found.items() if match}
+
+
+def touching(task: Task, rows: Table) -> tuple[Table, Sequence[str]]:
+    """The rows pressed into the sensor, and a warning that counts the others: between touches there is no edge to read.
+
+    DataRefused where no row is pressed in.
+    """
+    depth_N = rows.columns[DEPTH[task.name]] if task.name in DEPTH else np.ones(len(rows))
+    off_N = depth_N <= 0
+    if not off_N.any():
+        return rows, []
+    said = (
+        f"{rows.path}: {task.output}: {off_N.sum()} of {len(rows)} contacts have {DEPTH[task.name]} "
+        f"{depth_N[off_N].min():.3g} to {depth_N[off_N].max():.3g}, a contact is above 0"
+    )
+    if off_N.all():
+        raise DataRefused(f"{said}; check the object's pose and the sign of the depth")
+    return rows.rows(np.flatnonzero(~off_N)), [f"{said}: they are left out; record touches only"]
+
+
+def check_inside(where: Path, task: Task, columns: Mapping[str, np.ndarray], known: Ranges) -> Sequence[str]:
+    """Warnings for axes with labels outside the range that the model answers in: they pull the others off."""
+    warnings = []
+    for name, unit in zip(task.columns, task.units, strict=True):
+        value_N = columns[name]
+        first, last = known.get(name, (value_N.min(), value_N.max()))
+        out_N = (value_N < first - OUTSIDE_MARGIN * (last - first)) | (value_N > last + OUTSIDE_MARGIN * (last - first))
+        if out_N.any():
+            warnings.append(
+                f"{where}: {task.output}: {out_N.sum()} of {len(value_N)} contacts have {name} at "
+                f"{value_N[out_N].min():.3g} to {value_N[out_N].max():.3g} {unit}, outside the model's {first:.3g} to "
+                f"{last:.3g}; they can make it worse inside: leave them out, or compare without them"
+            )
+    return warnings
 
 
 def check_ranges(where: Path, task: Task, measured: Ranges, known: Ranges) -> Sequence[str]:

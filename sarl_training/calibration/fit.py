@@ -5,7 +5,7 @@ Shapes: N contacts, F features, D axes, S starting heads, K candidates, L penalt
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tqdm import tqdm
@@ -89,6 +89,20 @@ def calibrate(contacts: Contacts, starts: Sequence[Linear]) -> Calibrated:
         held_out_ND[held_N] = _picked(found_KND, chosen_D)
     chosen_D = _choose(contacts, gram_NN, np.arange(len(fold_N)))
     return Calibrated(*_head(contacts, starts, gram_NN, chosen_D), held_out_ND, fold_N, chosen_D)
+
+
+def keep_where_no_better(found: Calibrated, contacts: Contacts, old: Linear) -> Calibrated:
+    """`found` with the `old` head, that gave `contacts.start_SND[0]`, on axes where the error left out is not lower."""
+    old_ND = contacts.start_SND[0]
+    error_D, old_D = (np.abs(value_ND - contacts.label_ND).mean(0) for value_ND in (found.held_out_ND, old_ND))
+    kept_D = error_D >= old_D
+    return replace(
+        found,
+        weight_FD=np.where(kept_D, old[0], found.weight_FD),
+        bias_D=np.where(kept_D, old[1], found.bias_D),
+        held_out_ND=np.where(kept_D, old_ND, found.held_out_ND),
+        chosen_D=np.where(kept_D, KEEP, found.chosen_D),
+    )
 
 
 def _choose(contacts: Contacts, gram_NN: np.ndarray, rows: np.ndarray) -> np.ndarray:

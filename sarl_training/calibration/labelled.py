@@ -10,7 +10,7 @@ import numpy as np
 
 from sarl_training.calibration import uncertainty
 from sarl_training.calibration.card import HeadFacts
-from sarl_training.calibration.fit import Contacts, Linear, calibrate
+from sarl_training.calibration.fit import Contacts, Linear, calibrate, keep_where_no_better
 from sarl_training.calibration.many_units import UnitHead
 from sarl_training.calibration.model_file import ModelFile
 from sarl_training.dataset import Table, load_images
@@ -66,7 +66,8 @@ def _refit_head(
     if unit_head is not None:  # the fit finds the offset
         starts.append((unit_head.within_FD.astype(np.float64), np.zeros_like(head.bias_D)))
     start_SND = np.stack([z_NF @ weight_FD + bias_D for weight_FD, bias_D in starts])
-    found = calibrate(Contacts(z_NF, start_SND, label_ND, rows.group_id), starts)
+    contacts = Contacts(z_NF, start_SND, label_ND, rows.group_id)
+    found = keep_where_no_better(calibrate(contacts, starts), contacts, starts[0])
 
     inflated = aware(load_images(rows.images, model.image_size), label=f"{task.name} covariance")
     inflation_N = inflated[covariance_name(task.output)][:, 0, 0].astype(np.float64) / head.covariance_DD[0, 0]

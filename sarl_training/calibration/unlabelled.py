@@ -36,7 +36,12 @@ class Adapted:
 
     numbers: Mapping[str, np.ndarray]
     heads: list[AdaptedHead]
-    frames: int
+    unfamiliar_N: np.ndarray
+    """How unlike the model's training images each frame was before, in multiples of its threshold."""
+
+    @property
+    def frames(self) -> int:
+        return len(self.unfamiliar_N)
 
 
 def adapt(model: ModelFile, images: np.ndarray, units: Mapping[str, UnitHead]) -> Adapted:
@@ -74,4 +79,4 @@ def adapt(model: ModelFile, images: np.ndarray, units: Mapping[str, UnitHead]) -
                 learned_from=(int(unit_head.size[0]), int(unit_head.size[1])),
             )
         )
-    return Adapted(numbers, heads, len(images))
+    return Adapted(numbers, heads, seen["unfamiliarity"] / float(model.contract["unfamiliar_threshold"]))
