@@ -85,10 +85,29 @@ def test_a_small_tilt_is_read_with_a_warning(tmp_path, capsys, tilt_deg, warned)
     assert len(Dataset.open(tmp_path / "out").table("edge_pose", "vitactip")) == COUNT
 
 
-@pytest.mark.parametrize("tilt_deg", [46, 90, 180])
-def test_a_large_tilt_is_refused(tmp_path, capsys, tilt_deg):
+@pytest.mark.parametrize(("tilt_deg", "said"), [(46, 46), (90, 90), (134, 46)])
+def test_a_large_tilt_is_refused(tmp_path, capsys, tilt_deg, said):
     error = refusal(touches(tmp_path / "bag", pressed(), tilt_deg), capsys, *EDGE_WORDS)
-    assert f"edge tilted {tilt_deg} deg" in error and "--frame-transform" in error
+    assert f"edge tilted {said} deg" in error and "--frame-transform" in error
+
+
+def test_a_tip_that_points_down_onto_an_edge_gives_the_depth(tmp_path, capsys):
+    """Base and edge with z up at a height of 20 mm, sensor with z down, its apex at 20 mm less the depth."""
+    messages: bags.Messages = []
+    for k, depth_mm in enumerate(pressed()):
+        stamp, half = bags.times(COUNT, 1)[k], 0.02 * k / 2
+        down = (np.cos(half), np.sin(half), 0, 0)  # turned by half a turn about x, then about the base's z
+        tip = bags.pose(stamp, (1e-4 * k, 0, 0.02 - depth_mm / 1e3), quaternion=down)
+        messages += [("/camera/image_raw", stamp, bags.image(stamp, bags.frame(k))), ("/tip_pose", stamp, tip)]
+    bag = bags.write_bag(tmp_path / "bag", messages)
+    assert ingest(bag, *EDGE_WORDS, "--object-pose", 0, 0, 0.02, 0, 0, 0, 1) == 0
+    assert "warning" not in capsys.readouterr().out
+    x_N, z_N, theta_N = Dataset.open(tmp_path / "out").table("edge_pose", "vitactip").targets(
+        ("x_mm", "z_mm", "theta_deg")
+    ).T  # fmt: skip
+    np.testing.assert_allclose(np.sort(z_N), pressed(), atol=1e-6)
+    np.testing.assert_allclose(x_N, -2 * (z_N - 1), atol=1e-6)
+    np.testing.assert_allclose(np.radians(theta_N), 0.4 * (z_N - 1), atol=1e-6)
 
 
 def test_a_pose_task_may_tilt(tmp_path, capsys):

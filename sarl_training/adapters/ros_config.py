@@ -15,8 +15,8 @@ class RosbagConfig(LabelledConfig):
     """A rosbag2 recording (sqlite3 or mcap), or a folder of them. Without label topics its images are unlabelled.
 
     A pose topic gives x y z roll pitch yaw (task `pose`), and edge_x edge_z edge_theta (with --task edge_pose: the pose
-    of an edge, x axis along its normal, y axis along it); a wrench topic fx fy fz tx ty tz (task force); a point topic
-    px py pz (task contact_point). With --axes these names make one task of your own.
+    of an edge, x axis along its normal, y axis along it, edge_z its depth); a wrench topic fx fy fz tx ty tz (task
+    force); a point topic px py pz (task contact_point). With --axes these names make one task of your own.
     """
 
     image_topic: str = ""
@@ -35,7 +35,8 @@ class RosbagConfig(LabelledConfig):
     frame_transform: tuple[float, ...] = ()
     """x y z qx qy qz qw, or 16 numbers of a 4x4 row by row, in metres: turns poses and points into the sensor frame."""
     object_pose: tuple[float, ...] = ()
-    """Pose of the object, likewise, when the pose topic is that of the fingertip in the same fixed frame."""
+    """Pose of the object, likewise, when the pose topic is that of the fingertip in the same fixed frame. Not given: the
+    topic gives edges as the node publishes them, z the depth."""
     segment_s: float | None = None
     """Length of the stretches that splits are made of, seconds; a twentieth of the recording, 0.5 to 5 s, when not
     given."""

@@ -25,7 +25,7 @@ class TopicLabels:
     unusable: Mapping[int, str]
     """Number of such a message -> why."""
     tilt_deg_M: np.ndarray
-    """Angle between the z axes of a pose and of the sensor; empty for other kinds."""
+    """Angle between the z axes of a pose and of the sensor, whichever way they point; empty for other kinds."""
 
     def value(self, message: int, column: str) -> float:
         """A number of a message; ValueError says why there is none."""
@@ -68,8 +68,8 @@ def read_labels(bag: BagFile, kind: str, topic: str, config: RosbagConfig) -> To
             ) from error
         if kind == "pose":
             pose = transform @ (np.linalg.inv(found) @ matrix(config.object_pose) if config.object_pose else found)
-            tilts_deg.append(float(np.degrees(np.arccos(np.clip(pose[2, 2], -1, 1)))))
-            return pose_values(pose)
+            tilts_deg.append(float(np.degrees(np.arccos(np.clip(abs(pose[2, 2]), 0, 1)))))
+            return pose_values(pose, pressed=-1 if config.object_pose else 1)
         return list((transform @ found)[:3]) if kind == "point" else found
 
     stamps, rows = read_stamps(bag, topic, values)

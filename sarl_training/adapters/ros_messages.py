@@ -123,13 +123,17 @@ WRENCH_COLUMNS = ("fx (N)", "fy (N)", "fz (N)", "tx (Nm)", "ty (Nm)", "tz (Nm)")
 POINT_COLUMNS = ("px (m)", "py (m)", "pz (m)")
 
 
-def pose_values(pose: np.ndarray) -> list[float]:
-    """`POSE_COLUMNS` of a 4x4 in the sensor frame; the edge is the frame's y axis, its normal the x axis (CONTRACT)."""
+def pose_values(pose: np.ndarray, pressed: int = 1) -> list[float]:
+    """`POSE_COLUMNS` of a 4x4 in the sensor frame; the edge is the frame's y axis, its normal the x axis (CONTRACT).
+
+    `pressed` is the sign of z in a touch: 1 for edge poses as the node publishes them, -1 for places in the sensor
+    frame, whose z axis points out of the sensor.
+    """
     turn, (x, y, z) = pose[:3, :3], pose[:3, 3]
     yaw = float(np.arctan2(turn[1, 0], turn[0, 0]))
     pitch = float(np.arcsin(np.clip(-turn[2, 0], -1, 1)))
     roll = float(np.arctan2(turn[2, 1], turn[2, 2]))
-    return [x, y, z, roll, pitch, yaw, x * np.cos(yaw) + y * np.sin(yaw), z, yaw]
+    return [x, y, z, roll, pitch, yaw, x * np.cos(yaw) + y * np.sin(yaw), pressed * z, yaw]
 
 
 def wrench_values(message: Any) -> list[float]:

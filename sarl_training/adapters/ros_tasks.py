@@ -22,7 +22,7 @@ TILT_DEG, LARGEST_TILT_DEG = 5.0, 45.0
 _CAUSES = {
     NO_CONTACT: "z of an edge is the press depth, above 0 when pressed: correct --object-pose or --frame-transform, "
     f"or turn its sign with --axes {' '.join(EDGE_POSE).replace('=edge_z', '=-edge_z')}",
-    TILTED: "the z axes of edge and sensor must point the same way: correct --frame-transform or --object-pose",
+    TILTED: "the z axes of edge and sensor must be parallel: correct --frame-transform or --object-pose",
 }
 
 
