@@ -35,8 +35,8 @@ class RosbagConfig(LabelledConfig):
     frame_transform: tuple[float, ...] = ()
     """x y z qx qy qz qw, or 16 numbers of a 4x4 row by row, in metres: turns poses and points into the sensor frame."""
     object_pose: tuple[float, ...] = ()
-    """Pose of the object, likewise, when the pose topic is that of the fingertip in the same fixed frame. Not given: the
-    topic gives edges as the node publishes them, z the depth."""
+    """Pose of the object, likewise, when the pose topic is that of the fingertip in the same fixed frame. Not given:
+    the topic gives edges as the node publishes them, z the depth."""
     segment_s: float | None = None
     """Length of the stretches that splits are made of, seconds; a twentieth of the recording, 0.5 to 5 s, when not
     given."""
