@@ -37,7 +37,11 @@ def write_dataset(
     return out
 
 
-CLASS_NAMES = {"contact": ("no_contact", "contact"), "material": ("rubber", "wood", "steel")}
+CLASS_NAMES = {
+    "contact": ("no_contact", "contact"),
+    "material": ("rubber", "wood", "steel"),
+    "shape": ("bar", "dark bar"),
+}
 
 
 def _sample(writer: DatasetWriter, task: str, sensor: str, index: int, rng: np.random.Generator) -> dict[str, object]:
