@@ -15,7 +15,7 @@ from sarl_training.errors import DataRefused
 FIXED_COLUMNS = ("sample_id", "image", "latent_id", "group_id", "split")
 SPLITS = ("train", "val", "test")
 LABEL = "label"
-LARGEST = float(np.finfo(np.float32).max)
+LARGEST = float(np.finfo(np.float32).max)  # what labels are learned in
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,17 @@ def test_a_cut_archive_is_named_as_such(tmp_path, capsys, name, share):
     assert "cut or broken; download or copy it again" in error and "unpack" not in error
 
 
+def test_a_file_that_cannot_be_opened_is_no_broken_archive(tmp_path, capsys, monkeypatch):
+    (tmp_path / "data.zip").write_bytes(b"PK")
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    error = refusal(tmp_path / "data.zip", capsys)
+    assert "cannot be read (Permission denied)" in error and "cut or broken" not in error
+
+
 @pytest.mark.parametrize(("groups", "word"), [(1, "no val or test"), (2, "no val or test"), (3, None)])
 def test_an_empty_split_is_warned_of(tmp_path, capsys, groups, word):
     count = 4 * groups

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sarl_training.errors import DataRefused, UsageError
+from sarl_training.labels import LARGEST
 from sarl_training.units import ACCEPTED
 
 _WISH = re.compile(r"(?:(?P<name>[^=:]+)=)?(?P<sign>-?)(?P<column>[^=:]+?)(?::(?P<unit>[^:]*))?")
@@ -19,7 +20,6 @@ _CELL = re.compile(
     re.IGNORECASE,
 )
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+")
-_LARGEST = (2 - 2**-23) * 2.0**127  # of a 32-bit float, what labels are learned in
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class Axis:
         if not math.isfinite(number):
             raise ValueError(f"{self.column} is {number}")
         value = self.sign * number * ACCEPTED[self.source_unit][1]
-        if abs(value) > _LARGEST:
-            raise ValueError(f"{self.column} is {number:g}, at most {_LARGEST:.2g} {self.unit} fits a 32-bit float")
+        if abs(value) > LARGEST:
+            raise ValueError(f"{self.column} is {number:g}, at most {LARGEST:.2g} {self.unit} fits a 32-bit float")
         return value
 
 

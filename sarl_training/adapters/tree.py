@@ -62,10 +62,8 @@ def open_tree(path: Path) -> Iterator[Tree]:
             yield Tree(path, names, archive)
     elif not path.exists():
         raise DataRefused(f"{path}: no such file or folder")
-    elif path.suffix.lower() == ".zip" or _begins_like_zip(path):
-        raise DataRefused(f"{path}: {_BROKEN_ZIP}")
     else:
-        raise DataRefused(f"{path}: neither a folder nor a zip archive; unpack it first")
+        raise DataRefused(f"{path}: {_why_no_archive(path)}")
 
 
 def _archive(path: Path) -> zipfile.ZipFile:
@@ -75,9 +73,15 @@ def _archive(path: Path) -> zipfile.ZipFile:
         raise DataRefused(f"{path}: {_BROKEN_ZIP}") from error
 
 
-def _begins_like_zip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) == b"PK\x03\x04"
+def _why_no_archive(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            begins = file.read(4)
+    except OSError as error:
+        return f"cannot be read ({error.strerror}); check its permissions, or copy it again"
+    if path.suffix.lower() == ".zip" or begins == b"PK\x03\x04":
+        return _BROKEN_ZIP
+    return "neither a folder nor a zip archive; unpack it first"
 
 
 def unsafe(name: str) -> str | None:

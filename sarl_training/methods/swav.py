@@ -104,7 +104,7 @@ class SwAV(Method):
                 if other != large
             ]
         if self.steps_of_queue >= 0:
-            for queue, z_BD in zip(self.queues, projections, strict=False):
+            for queue, z_BD in zip(self.queues, projections[: len(self.queues)], strict=True):
                 queue.push(distributed.gather(z_BD.detach()))
         return self.weighted({"swapped": torch.stack(predictions).mean()})
 

@@ -251,7 +251,7 @@ def _draw(traces: dict[tuple[str, str], Heard], path: Path) -> None:
     columns = min(3, len(cases))
     rows = -(-len(cases) // columns)
     figure, panels = plt.subplots(rows, columns, figsize=(5 * columns, 3.2 * rows), squeeze=False, sharey=True)
-    for panel, case in zip(panels.flat, cases, strict=False):
+    for panel, case in zip(panels.flat[: len(cases)], cases, strict=True):
         for (name, of_case), heard in traces.items():
             if of_case == case and heard.heard_ns:
                 panel.plot(heard.at_s, heard.age_ms, linewidth=0.8, label=name)
