@@ -42,7 +42,8 @@ class BenchmarkConfig:
     names: tyro.conf.Positional[tuple[Name, ...]]
     """Which parts."""
     preset: PresetName = "cpu"
-    """Size: full (the paper's), standard, cpu (a night on two cores), smoke (two minutes; says nothing)."""
+    """Size: full (the paper's), standard, cpu_long (three times cpu), cpu (a night on two cores), smoke (two minutes;
+    says nothing)."""
     augment: Literal["own", "shared"] = "own"
     """Whose views the baselines of Table I have: each its own paper's, or all SARL's. Both are kept side by side."""
     data: Path | None = None
