@@ -1,14 +1,16 @@
 """`--batch-size auto`: the largest power of two that a step has memory for, found by taking steps."""
 
+from __future__ import annotations
+
 import gc
 import logging
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
 from torch import Tensor
 
 from sarl_training.device import is_out_of_memory
@@ -20,6 +22,9 @@ from sarl_training.pretrain_config import PretrainConfig
 from sarl_training.pretraining import Pretraining
 from sarl_training.run_folder import RunFolder
 from sarl_training.sampler import Sampler
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 logger = logging.getLogger(__name__)
 

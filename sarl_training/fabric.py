@@ -1,17 +1,21 @@
 """Device, precision and processes of a training run: Lightning Fabric, as started by hand or by torchrun."""
 
+from __future__ import annotations
+
 import logging
 import os
 import warnings
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.strategies import DDPStrategy
 
 from sarl_training.config import Device, Precision
 from sarl_training.device import has_bfloat16, resolve_device
 from sarl_training.errors import UsageError
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 PATIENCE = timedelta(hours=4)  # until a process that waits for another gives up; torchrun ends them all when one dies
 
@@ -21,6 +25,9 @@ def launch(device: Device, precision: Precision) -> Fabric:
 
     `auto` is bfloat16 where the hardware has it.
     """
+    from lightning.fabric import Fabric
+    from lightning.fabric.strategies import DDPStrategy
+
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # Fabric's greeting, under this name
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     kind = resolve_device(device).type

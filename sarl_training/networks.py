@@ -7,7 +7,6 @@ from typing import NamedTuple
 import safetensors
 import safetensors.torch
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from sarl_training.atomic_file import write_atomically
@@ -33,6 +32,8 @@ class Encoder(nn.Module):
     """ResNet-18 from random weights. Takes images normalised by `normalise`, gives `Features`."""
 
     def __init__(self) -> None:
+        import torchvision
+
         super().__init__()
         resnet = torchvision.models.resnet18(weights=None)
         self.stem = nn.Sequential(resnet.conv1, resnet.bn1, resnet.relu, resnet.maxpool)

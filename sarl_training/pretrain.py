@@ -1,13 +1,14 @@
 """Pretrain an encoder without labels: config -> images -> method -> optimiser -> loop (`pretraining`)."""
 
+from __future__ import annotations
+
 import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.fabric import Fabric
 from torch._functorch import config as functorch_config
 
 from sarl_training import distributed
@@ -32,6 +33,9 @@ from sarl_training.run_report import keep_samples, write_report
 from sarl_training.sampler import Sampler
 from sarl_training.sync_batch_norm import synchronise_batch_norms
 from sarl_training.trackers import require
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 __all__ = ["PretrainConfig", "parse", "run"]
 

@@ -1,14 +1,15 @@
 """The pretraining loop: views -> terms -> step, and at times measure, probe and checkpoint."""
 
+from __future__ import annotations
+
 import contextlib
 import logging
 import shlex
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
@@ -26,6 +27,9 @@ from sarl_training.run_folder import RunFolder
 from sarl_training.run_log import RunLog
 from sarl_training.sampler import Sampler
 from sarl_training.views import View, make_view
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 logger = logging.getLogger(__name__)
 

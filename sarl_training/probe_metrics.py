@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torchmetrics.functional import mean_absolute_error
-from torchmetrics.functional.classification import multiclass_accuracy
 
 Scores = dict[str, float]
 TOP = 5
@@ -17,6 +15,8 @@ _MODELS = {"encoder": "encoder", "random_init": "random-init", "mean": "mean pre
 
 def regression_scores(predicted_SND: Tensor, true_ND: Tensor, columns: Sequence[str]) -> Scores:
     """Mean absolute error per label column in its unit, their `mean`, and `<name>_std` over seeds."""
+    from torchmetrics.functional import mean_absolute_error
+
     errors_SD = torch.stack([
         mean_absolute_error(values_ND.contiguous(), true_ND.contiguous(), num_outputs=len(columns)).reshape(-1)
         for values_ND in predicted_SND
@@ -26,6 +26,8 @@ def regression_scores(predicted_SND: Tensor, true_ND: Tensor, columns: Sequence[
 
 def classification_scores(scores_SNK: Tensor, true_N: Tensor) -> Scores:
     """`top1` and, with more than five classes, `top5`, as fractions, and `<name>_std` over seeds."""
+    from torchmetrics.functional.classification import multiclass_accuracy
+
     classes = scores_SNK.shape[2]
     ranks = {"top1": 1, "top5": TOP} if classes > TOP else {"top1": 1}
     return _over_seeds({

@@ -4,17 +4,18 @@ From scratch it is the bound that frozen encoders are measured against; from an 
 is chosen on val; the test split is looked at once, after training.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import tyro
-from lightning.fabric import Fabric
 
 from sarl_training import config as settings
 from sarl_training.atomic_file import write_atomically
@@ -32,6 +33,9 @@ from sarl_training.supervised_run import Readout, SupervisedRun, TaskData
 from sarl_training.task_tables import known_tasks, task_tables
 from sarl_training.tasks import TASKS, Task
 from sarl_training.views import ViewConfig
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 MAY_CHANGE_ON_RESUME = ("data", "out", "device", "resume")
 

@@ -1,14 +1,15 @@
 """One task learned from its labels: the loop of `sarl-train supervise`, its exact resumption and its scores."""
 
+from __future__ import annotations
+
 import copy
 import io
 import time
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -28,6 +29,9 @@ from sarl_training.task_probe import mean_prediction, score, task_labels
 from sarl_training.tasks import Task
 from sarl_training.unit_offsets import UnitSampler
 from sarl_training.views import ViewConfig, make_view
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 CHECKPOINT_SECONDS = 60.0  # at least so long between two checkpoints, each after an epoch
 PREDICTIONS_FILE = "predictions.npz"

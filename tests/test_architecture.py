@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +125,20 @@ def test_verbs_do_not_import_each_other() -> None:
         f"{verb} imports {other}" for verb in VERBS & set(graph) for other in reached(verb, graph) if other in VERBS
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_verbs_are_there_before_slow_libraries() -> None:
+    """`--help` and wrong words answer without them: each takes as long to import as torch, or half of that."""
+    code = """
+import sys
+from importlib import import_module
+from sarl_training.cli import VERBS
+for verb in VERBS:
+    import_module(f"sarl_training.{verb}")
+print(*{"torchvision", "lightly", "lightning", "torchmetrics"} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_training_does_not_import_the_robot_side() -> None:

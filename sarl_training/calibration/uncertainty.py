@@ -4,7 +4,7 @@ Shapes: N contacts, D axes, C channel statistics.
 """
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from sarl_training.deployment_heads import LEAST_RELATIVE_STD
 from sarl_training.familiarity import FALSE_ALARMS
@@ -38,8 +38,8 @@ def covariance(
 def few_contacts(count: int, axes: int) -> float:
     """What a covariance of `count` errors is multiplied by for an honest `ELLIPSOID`; 1 for many."""
     freedom = max(count - axes, 1)
-    hotelling = axes * (count + 1) * (count - 1) / (count * freedom) * stats.f.ppf(ELLIPSOID, axes, freedom)
-    return float(hotelling / stats.chi2.ppf(ELLIPSOID, axes))
+    hotelling = axes * (count + 1) * (count - 1) / (count * freedom) * special.fdtri(axes, freedom, ELLIPSOID)
+    return float(hotelling / special.chdtri(axes, 1 - ELLIPSOID))
 
 
 def held_out_covariances(

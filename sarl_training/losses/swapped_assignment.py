@@ -1,7 +1,6 @@
 """SwAV (Caron et al. 2020): predict from one view the prototypes that another view was assigned to."""
 
 import torch
-from lightly.loss.swav_loss import sinkhorn
 from torch import Tensor
 
 from sarl_training import distributed
@@ -15,6 +14,8 @@ def balanced_codes(cosine_BK: Tensor, queued_QK: Tensor, *, epsilon: float, iter
 
     They are balanced over prototypes together with the other processes' images and the queue's (Q may be 0).
     """
+    from lightly.loss.swav_loss import sinkhorn
+
     everyone_NK = torch.cat([distributed.gather(cosine_BK), queued_QK])
     codes_NK = sinkhorn(everyone_NK, iterations=iterations, epsilon=epsilon)
     return codes_NK[len(cosine_BK) * distributed.rank() :][: len(cosine_BK)]

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from lightly.models.modules import BYOLPredictionHead, BYOLProjectionHead
 from torch import Tensor, nn
 
 from sarl_training import losses
@@ -67,6 +66,8 @@ class BYOL(Method):
 
     def heads(self) -> tuple[nn.Module, nn.Module]:
         """Projector and predictor, 512-4096-256 and 256-4096-256."""
+        from lightly.models.modules import BYOLPredictionHead, BYOLProjectionHead
+
         return BYOLProjectionHead(EMBEDDING, 4096, 256), BYOLPredictionHead(256, 4096, 256)
 
     @property

@@ -7,7 +7,6 @@ carry no trace of the batch either, and one device and many do the same.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lightly.models.modules.heads import DenseCLProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -47,6 +46,8 @@ class DenseHeads(nn.Module):
     """Encoder and both heads, 512-2048-128 without batch norm; the part that the key network copies."""
 
     def __init__(self) -> None:
+        from lightly.models.modules.heads import DenseCLProjectionHead
+
         super().__init__()
         self.encoder = Encoder()
         self.whole = DenseCLProjectionHead(EMBEDDING, 2048, WIDTH)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from lightly.models.modules import BarlowTwinsProjectionHead
 from torch import Tensor
 
 from sarl_training import distributed, losses
@@ -56,6 +55,8 @@ class MINC(Method):
     OWN_VIEWS: ClassVar = ASYMMETRIC_VIEWS
 
     def __init__(self, config: MINCConfig) -> None:
+        from lightly.models.modules import BarlowTwinsProjectionHead
+
         super().__init__()
         self.config = config
         self.online = Projected(BarlowTwinsProjectionHead(EMBEDDING, config.width, config.width))

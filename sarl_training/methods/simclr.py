@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from lightly.models.modules import SimCLRProjectionHead
 from torch import Tensor
 
 from sarl_training import distributed, losses
@@ -41,6 +40,8 @@ class SimCLR(Method):
     }  # fmt: skip
 
     def __init__(self, config: SimCLRConfig) -> None:
+        from lightly.models.modules import SimCLRProjectionHead
+
         super().__init__()
         self.config = config
         self.encoder = Encoder()

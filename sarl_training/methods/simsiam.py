@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lightly.models.modules import SimSiamPredictionHead, SimSiamProjectionHead
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
 from sarl_training import losses
 from sarl_training.methods.base import FEW_STEPS, MOCO_V2_VIEWS, PAPER_SCALE, Method
@@ -28,6 +26,9 @@ class SimSiam(Method):
     OWN_VIEWS: ClassVar = MOCO_V2_VIEWS
 
     def __init__(self, config: SimSiamConfig) -> None:
+        from lightly.models.modules import SimSiamPredictionHead, SimSiamProjectionHead
+        from torchvision.models.resnet import BasicBlock
+
         super().__init__()
         self.config = config
         self.encoder = Encoder()

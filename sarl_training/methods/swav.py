@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from lightly.models.modules import SwaVProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -70,6 +69,8 @@ class SwAV(Method):
     }  # fmt: skip
 
     def __init__(self, config: SwAVConfig) -> None:
+        from lightly.models.modules import SwaVProjectionHead
+
         super().__init__()
         self.config = config
         self.encoder = Encoder()

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lightly.models.modules.heads import VICRegProjectionHead
 from torch import Tensor
 
 from sarl_training import distributed, losses
@@ -45,6 +44,8 @@ class VICReg(Method):
     OWN_VIEWS: ClassVar = ASYMMETRIC_VIEWS
 
     def __init__(self, config: VICRegConfig) -> None:
+        from lightly.models.modules.heads import VICRegProjectionHead
+
         super().__init__()
         self.config = config
         self.encoder = Encoder()

@@ -12,7 +12,6 @@ import numpy as np
 import onnx
 import torch
 from google.protobuf.message import DecodeError
-from torchmetrics.functional import spearman_corrcoef
 
 from sarl_training.contract import METADATA_KEY, check_contract
 from sarl_training.errors import DataRefused
@@ -56,6 +55,8 @@ class DepthReader:
 
 def spearman(values_N: np.ndarray) -> float:
     """Rank correlation of values with the order that they come in."""
+    from torchmetrics.functional import spearman_corrcoef
+
     order = torch.arange(len(values_N), dtype=torch.float64)
     return float(spearman_corrcoef(torch.from_numpy(np.asarray(values_N, np.float64)), order))
 
