@@ -1,25 +1,38 @@
 # make setup | demo | demo-servo | test | test-all | smoke | lint | bench | workspace | clean
-# Every target works as the first command on a fresh machine; PYTHON chooses the interpreter (3.10 or newer).
-# RUNTIME chooses the inference runtime: robot (CPU), robot-gpu or robot-openvino.
+# Every target works as the first command on a fresh machine; PYTHON chooses the interpreter (3.11 or newer).
+# RUNTIME chooses the inference runtime: robot (CPU), robot-gpu or robot-openvino; it stays until another is named.
 
-PYTHON ?= python3
-RUNTIME ?= robot
 VENV := .venv
 BIN := $(VENV)/bin
+PYTHON ?= python3
+RUNTIME ?= $(or $(patsubst $(VENV)/.installed-%,%,$(wildcard $(VENV)/.installed-*)),robot)
+INSTALLED := $(VENV)/.installed-$(RUNTIME)
+# Not that of a shell in which another environment is active.
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+
+ifeq ($(origin PYTHON)$(wildcard $(BIN)/python),command line$(BIN)/python)
+VERSION := -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+ifneq ($(shell $(BIN)/python $(VERSION)),$(shell $(PYTHON) $(VERSION)))
+$(error PYTHON=$(PYTHON): $(VENV) was made with Python $(shell $(BIN)/python $(VERSION)); remove it first: rm -rf $(VENV))
+endif
+endif
 
 .PHONY: setup workspace demo demo-servo test test-all smoke lint bench clean
 .DELETE_ON_ERROR:
 
-setup: $(VENV)/.installed workspace
+setup: $(INSTALLED) workspace
 
-$(VENV)/.installed: pyproject.toml
+# The runtimes share a module name: one at a time.
+$(INSTALLED): pyproject.toml
 	@echo "Installing into $(VENV): torch and its libraries are several GB, minutes on a fast line"
-	$(PYTHON) -m venv $(VENV)
+	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --upgrade --quiet pip
+	[ -e $@ ] || $(BIN)/pip uninstall --yes -qq onnxruntime onnxruntime-gpu onnxruntime-openvino
+	rm -f $(VENV)/.installed*
 	$(BIN)/pip install --quiet --editable ".[training,$(RUNTIME),dev]"
 	touch $@
 
-workspace: $(VENV)/.installed
+workspace: $(INSTALLED)
 	ros2_ws/build.sh
 
 demo: setup
@@ -33,7 +46,7 @@ test: setup
 	$(MAKE) smoke
 
 # Every method, table and picture of the benchmark, tiny: it fails when a part of it does.
-smoke: $(VENV)/.installed
+smoke: $(INSTALLED)
 	rm -rf runs/smoke
 	$(BIN)/sarl-train benchmark all --preset smoke --work runs/smoke --device cpu
 
@@ -41,7 +54,7 @@ test-all: setup
 	ros2_ws/env.sh $(BIN)/python -m pytest -m "slow or not slow"
 	$(MAKE) smoke
 
-lint: $(VENV)/.installed
+lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 

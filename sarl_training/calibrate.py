@@ -193,10 +193,11 @@ def _tables(model: ModelFile, dataset: Dataset) -> dict[Task, Table]:
         task = known.get(name)
         if task is None or task.output not in heads or sensor not in dataset.sensors(name):
             continue
-        if list(task.si_units) != heads[task.output]["unit"]:
+        head = heads[task.output]
+        if (list(task.contract_axes), list(task.si_units)) != (head["axes"], head["unit"]):
             raise DataRefused(
-                f"{dataset.path}: {name} has {len(task.units)} axes in {', '.join(task.units)}, the model's "
-                f"{task.output} answers in {', '.join(heads[task.output]['unit'])}; correct the labels' units"
+                f"{dataset.path}: {name} has the labels {', '.join(task.columns)}, the model's {task.output} answers "
+                f"{_with_units(head['axes'], head['unit'])}; give the same axes in this order (--axes of ingest)"
             )
         tables[task] = dataset.table(name, sensor, task.columns)
     if not tables:
@@ -206,6 +207,10 @@ def _tables(model: ModelFile, dataset: Dataset) -> dict[Task, Table]:
             f"{', '.join(found)} (of frames without labels, give the images folder itself)"
         )
     return tables
+
+
+def _with_units(axes: Sequence[str], units: Sequence[str]) -> str:
+    return ", ".join(f"{axis} in {unit}" for axis, unit in zip(axes, units, strict=True))
 
 
 def _check(file: bytes, fact: HeadFacts, rows: Table, size: int) -> None:

@@ -72,7 +72,7 @@ def clear(out: Path) -> None:
     """Remove what an earlier demo left in `out`; UsageError, and nothing is removed, if no demo made it."""
     check_writable(out)
     mark = out / MARK
-    if out.exists() and any(out.iterdir()) and not mark.exists() and not (out / "summary.json").exists():
+    if out.exists() and any(out.iterdir()) and not mark.exists():
         raise UsageError(f"--out {out}: holds files that no demo made; choose another, or a folder that does not exist")
     write_atomically(mark, b"A later sarl-train demo may replace what is in this folder.\n")
     for name in ("data", "data.partial", "pretrain", "probe", "model", "ros"):

@@ -197,6 +197,5 @@ def _contract_output(task: Task, table: Table, validation_error: list[float], fr
     entry: dict[str, object] = {"name": task.output, "kind": task.message, "validation_error": validation_error}
     if task.kind == "classification":
         return {**entry, "class_names": ["contact"] if task.message == "contact" else list(table.class_names)}
-    axes = [axis.removeprefix("p") for axis in task.axes] if task.message == "point" else list(task.axes)
-    entry |= {"axes": axes, "unit": list(task.si_units), "frame": frame, "covariance": covariance_name(task.output)}
-    return entry
+    axes, unit = list(task.contract_axes), list(task.si_units)
+    return {**entry, "axes": axes, "unit": unit, "frame": frame, "covariance": covariance_name(task.output)}

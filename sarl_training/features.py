@@ -69,6 +69,8 @@ def random_encoder(images_NHWC: np.ndarray, seed: int, device: torch.device) -> 
     with torch.no_grad():
         for start in range(0, len(images_NHWC), _BATCH_SIZE):
             encoder(_batch(images_NHWC, start, device))
+    for norm in norms:
+        norm.momentum = 0.1  # torch's default: what fine-tunes this encoder expects it
     return encoder.eval()
 
 

@@ -16,7 +16,7 @@ from sarl_training.deployment_heads import fit_classification, fit_contact, fit_
 from sarl_training.errors import DataRefused
 from sarl_training.familiarity import Familiarity, fit_familiarity, fit_growth
 from sarl_training.task_answers import errors, labels
-from sarl_training.tasks import Task
+from sarl_training.tasks import TASKS, Task
 from sarl_training.unlike_frames import SAME_CONTACT
 
 GROWTH_IMAGES = 60  # of val, per task and kind of frame
@@ -83,6 +83,11 @@ def _fit_head(
     if task.message == "contact":
         if set(table.columns["label"]) != {0, 1}:
             raise DataRefused(f"{table.path}: labels of {task.name} must be 0 and 1, both present; label both kinds")
+        if table.class_names not in (TASKS["contact"].class_names, ("0", "1")):
+            raise DataRefused(
+                f"{table.path}: classes.json of {task.name} has {', '.join(table.class_names)}; allowed is "
+                f"{', '.join(TASKS['contact'].class_names)}, in this order: 0 is no contact"
+            )
         head: nn.Module = fit_contact(folds["train"], folds["val"], noise_F)
     elif task.kind == "classification":
         head = fit_classification(folds["train"], folds["val"], len(table.class_names), noise_F)

@@ -69,8 +69,8 @@ class SuperviseConfig:
     encoder: Path | None = None
     """Run folder of `pretrain`, or encoder file, to start from; random weights when not given."""
     readout: Readout = "gap"
-    """What the last layer reads: the 512-d embedding, or the maps of layers 2 and 3 that `export` reads (layer 4 then
-    stays as it was)."""
+    """What the last layer reads: the 512-d embedding, or the maps of layers 2 and 3 that `export` reads (layer 4 is
+    then not trained)."""
     tasks: tuple[str, ...] = ()
     """Tasks to learn; all that the dataset has for the sensor when not given."""
     labels: int | None = None

@@ -262,6 +262,7 @@ def test_rates_of_vectors_and_the_end_of_the_cosine():
         (lambda: METHODS["vicreg"].Config(variance=-1.0), "variance=-1"),
         (lambda: METHODS["swav"].Config(prototypes=1), "prototypes=1"),
         (lambda: METHODS["swav"].Config(freeze=2.0), "freeze 2.0"),
+        (lambda: METHODS["swav"].Config(small_scale=(0.3, 0.1)), "small-scale 0.3 0.1"),
         (lambda: METHODS["minc"].Config(moment_decay=1.0), "moment_decay=1.0"),
         (lambda: METHODS["cplearn"].Config(codes=1), "codes=1"),
         (lambda: METHODS["densecl"].Config(queue=0), "queue=0"),

@@ -81,22 +81,29 @@ def test_a_batch_that_cannot_be_split_is_refused(more: tuple[str, ...], images: 
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("free_mb", "expected"), [(50_000, 64), (700, 16), (1, None)])
+@pytest.mark.parametrize(("free_mb", "expected"), [(50_000, 1024), (10_000, 512), (2_000, 64), (600, 8), (500, None)])
 def test_auto_takes_the_largest_batch_that_there_is_memory_for(
     free_mb: int, expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Against made-up steps of 400 MB and 8 MB an image."""
+    """Against made-up steps of 400 MB and 8 MB an image, of which the process keeps 200 MB after the first."""
     config = pretrain.parse(words(tmp_path, tmp_path, "--batch-size", "auto"))
-    peaks = iter((1e9, 1e9 + 400e6 + 16 * 8e6, 1e9, 1e9 + 400e6 + 64 * 8e6))
-    monkeypatch.setattr(batch_size, "_status", lambda name: next(peaks))
-    monkeypatch.setattr(batch_size, "_take_step", lambda *args: None)
+    tried = []
+
+    def status(name: str) -> float:
+        if name == "VmRSS":
+            return 1e9 + 200e6 * bool(tried)
+        return 1e9 + 400e6 + max(tried) * 8e6
+
+    monkeypatch.setattr(batch_size, "_status", status)
+    monkeypatch.setattr(batch_size, "_take_step", lambda config, size, fabric: tried.append(size))
     monkeypatch.setattr(batch_size, "available_memory", lambda: free_mb * 10**6)
     fabric = launch("cpu", "float32")
     if expected is None:
         with pytest.raises(RunFailed, match="not even 8 images of 32 px fit"):
-            largest_batch(config, 100, fabric)
+            largest_batch(config, 2000, fabric)
     else:
-        assert largest_batch(config, 100, fabric) == expected
+        assert largest_batch(config, 2000, fabric) == expected
+        assert 400 + max(tried) * 8 <= 0.8 * free_mb
 
 
 def test_the_number_that_auto_finds_is_recorded_and_resumed(images: Path, tmp_path: Path, capsys) -> None:

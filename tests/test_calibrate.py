@@ -136,6 +136,8 @@ def test_ranges_are_read_from_the_card_and_too_little_names_axis_and_remedy(tmp_
     ):
         check_ranges(tmp_path, EDGE, {**known, "theta_deg": (-10, 10)}, known)
     assert card_ranges(tmp_path / "other.onnx", EDGE) == {}
+    with pytest.raises(DataRefused, match="z_mm is 2 mm in every contact"):
+        check_ranges(tmp_path, EDGE, {**known, "z_mm": (2, 2)}, {})
 
 
 def test_gaps_and_axes_that_move_together_are_named(tmp_path: Path) -> None:
@@ -246,6 +248,28 @@ def test_refusals_are_one_line_and_write_nothing(
     with pytest.raises(DataRefused, match="4 groups of contacts, at least 5"):
         head, contacts = unit(4)
         calibrate(contacts, linear(head))
+
+
+def test_axes_in_another_order_are_not_taken_for_the_models(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their units are the same, so only the names tell them apart."""
+
+    def shear(name: str, columns: list[str]) -> Path:
+        data = write_dataset(tmp_path / name, {"edge_pose": 40}, info={"tasks": {"shear": {
+            "kind": "regression", "columns": columns}}})  # fmt: skip
+        (data / "edge_pose").rename(data / "shear")
+        file = data / "shear" / "vitactip" / "labels.csv"
+        file.write_text(file.read_text().replace("x_mm", "sx_mm").replace("z_mm", "sy_mm"))
+        return data
+
+    model = tmp_path / "tiny.onnx"
+    data = shear("one", ["sx_mm", "sy_mm"])
+    assert main(words(tmp_path, encoder=files / "encoder.safetensors", data=data, tasks="shear")) == ExitStatus.DONE
+    given = ["calibrate", str(model), str(shear("two", ["sy_mm", "sx_mm"])), "--out", str(tmp_path / "new.onnx")]
+    assert main(given) == ExitStatus.REFUSED
+    said = capsys.readouterr().err
+    assert "has the labels sy_mm, sx_mm, the model's shear answers sx in m, sy in m; give the same axes" in said
 
 
 def rewritten(data: Path, column: str, cells: Sequence[str]) -> Path:

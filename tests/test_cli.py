@@ -125,6 +125,7 @@ def test_demo_removes_nothing_that_no_demo_made(tmp_path):
     mine = tmp_path / "runs" / "data" / "mine.csv"
     mine.parent.mkdir(parents=True)
     mine.write_text("x")
+    (tmp_path / "runs" / "summary.json").write_text("{}")
     with pytest.raises(UsageError, match="no demo made"):
         demo.clear(tmp_path / "runs")
     assert mine.exists()

@@ -254,11 +254,14 @@ def test_a_file_that_differs_is_not_written(
 
 def test_bad_words_and_data_are_one_line(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one_kind = write_dataset(tmp_path / "one_kind", {"contact": 5})
+    inverted = write_dataset(tmp_path / "inverted", {"contact": 40})
+    (inverted / "contact" / "vitactip" / "classes.json").write_text('["contact", "no_contact"]')
     for change, status, said in [
         ({"out": tmp_path / "x.pt"}, ExitStatus.USAGE, "must end in .onnx"),
         ({"tasks": "smell"}, ExitStatus.USAGE, "unknown task"),
         ({"encoder": tmp_path}, ExitStatus.REFUSED, "no such file"),
         ({"data": one_kind}, ExitStatus.REFUSED, "every train sample is no_contact"),
+        ({"data": inverted}, ExitStatus.REFUSED, "has contact, no_contact; allowed is no_contact, contact, in this"),
     ]:
         assert main(words(files, **{"out": tmp_path / "x.onnx", **change})) == status
         lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("sarl-train:")]

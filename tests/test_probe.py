@@ -99,6 +99,7 @@ def test_a_random_encoder_is_repeatable_and_normalised() -> None:
     first, again = (random_encoder(images, 3, torch.device("cpu")) for _ in range(2))
     phi_NF = extract(first, READOUTS["gap"], images)
     assert phi_NF.shape == (48, 512) and torch.equal(phi_NF, extract(again, READOUTS["gap"], images))
+    assert first.layer3[0].bn1.momentum == Encoder().layer3[0].bn1.momentum, "fine-tuned as any other encoder"
     assert not first.training and 0.1 < float(first.layer3[0].bn1.running_var.median()) < 10
 
 

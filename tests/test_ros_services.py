@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,17 @@ pytest.importorskip("sarl_msgs.msg", reason=robot_side.NOT_BUILT)
 
 from lifecycle_msgs.msg import State, Transition
 from rcl_interfaces.srv import ListParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from ros_camera import camera
 from ros_peer import NODE, TOPICS, Peer, parameters, running, stamp_of, stamps_of
+from sarl_perception import model_loader
+from sarl_perception.estimator import TactileEstimator
+from sarl_perception.model_loader import load_model
+from sarl_perception.parameters import Settings
+from sarl_perception.perception_node import PerceptionNode
 from std_srvs.srv import SetBool, Trigger
-from tiny_model import write_model
+from tiny_model import contract, write_model
 
 pytestmark = pytest.mark.ros
 BLACK = np.zeros((48, 64, 3), np.uint8)
@@ -68,6 +76,73 @@ def test_a_new_model_is_taken_and_a_bad_one_is_not(peer: Peer, model: Path, tmp_
         peer.spin_until(lambda: not peer.node.count_publishers("edge_pose"), "the topics are those of the new model")
         status = peer.status(lambda _, values: "reload" not in values["faults"], "the refusal is over")
         assert {item.key: item.value for item in status.values}["model"] == str(other)
+
+
+def press(path: Path, *kinds: str) -> Path:
+    """A model of a task `press` of one's own: numbers, classes, or both, which is one too many."""
+    edge_pose, _, _, material, _ = contract()["outputs"]
+    numbers = {**edge_pose, "name": "press", "kind": "vector", "covariance": "press_covariance"}
+    classes = {**material, "name": "press_probabilities"}
+    outputs = [{"vector": numbers, "classification": classes}[kind] for kind in kinds]
+    values = {"press": [0.1, 0.2, 0.3], "press_probabilities": [0.1, 0.2, 0.7]}
+    return write_model(path, outputs=outputs, values=values)
+
+
+def test_a_topic_may_change_its_type(peer: Peer, tmp_path: Path, log: Path) -> None:
+    """Fast DDS refuses two types of one topic in a process, and rclpy ends a node whose callback fails."""
+
+    def types() -> list[str]:
+        return [publisher.topic_type for publisher in peer.node.get_publishers_info_by_topic("press")]
+
+    with running(NODE, log, *parameters(model=press(tmp_path / "numbers.onnx", "vector"))):
+        peer.spin_until(lambda: types() == ["sarl_msgs/msg/VectorStamped"], "numbers")
+        assert not peer.set(model=str(press(tmp_path / "classes.onnx", "classification")))
+        assert reload(peer).success
+        peer.spin_until(lambda: types() == ["sarl_msgs/msg/MaterialStamped"], "classes")
+        assert not peer.set(model=str(press(tmp_path / "both.onnx", "vector", "classification")))
+        answer = reload(peer)
+        assert not answer.success
+        assert "press_probabilities is published on press, as is press: give the task another name" in answer.message
+
+
+def test_a_reload_that_was_overtaken_is_not_used(peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, quick = write_model(tmp_path / "slow.onnx"), write_model(tmp_path / "quick.onnx")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def load(settings: Settings) -> TactileEstimator:
+        if settings.model == str(slow):
+            begun.set()
+            go_on.wait(60)
+        return load_model(settings)
+
+    node = PerceptionNode()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        node.set_parameters([Parameter("model", value=str(quick))])
+        node.start()
+        node.set_parameters([Parameter("model", value=str(slow))])
+        monkeypatch.setattr(model_loader, "load_model", load)
+        client = peer.node.create_client(Trigger, "perception_node/reload_model")
+        assert client.wait_for_service(30)
+        answer = client.call_async(Trigger.Request())
+        while not begun.is_set():
+            executor.spin_once(timeout_sec=0.1)
+        node.trigger_deactivate()
+        node.trigger_cleanup()
+        node.set_parameters([Parameter("model", value=str(quick))])
+        node.trigger_configure()
+        in_use = node._estimator
+        go_on.set()
+        while not answer.done():
+            executor.spin_once(timeout_sec=0.1)
+            peer.spin_for(0.05)
+        assert node._estimator is in_use
+        assert not answer.result().success and "which is not used; inactive: call again" in answer.result().message
+    finally:
+        go_on.set()
+        executor.shutdown()
+        node.close()
 
 
 def test_reload_before_configure_says_what_to_do(peer: Peer, model: Path, log: Path) -> None:

@@ -16,7 +16,7 @@ from sarl_training.pretrain_config import MAY_CHANGE_ON_RESUME
 from sarl_training.transfer import SUPERVISED_LR
 
 # Raise a number when that measurement changes, so that old records of it are not taken.
-PROTOCOL = {"probe": 3, "labels": 3, "readouts": 3, "scatter": 3, "heads": 2, "transfer": 2}
+PROTOCOL = {"probe": 3, "labels": 3, "readouts": 3, "scatter": 3, "heads": 2, "transfer": 3}
 # options of supervise that are always their defaults here
 _NOT_SETTINGS = {*MAY_CHANGE_ON_RESUME, "probe_every", "encoder", "readout", "unit_offsets"}
 

@@ -83,6 +83,10 @@ def check_ranges(where: Path, task: Task, measured: Ranges, known: Ranges) -> Se
     for name, unit in zip(task.columns, task.units, strict=True):
         low, high = measured[name]
         first, last = known.get(name, (low, high))
+        if last == first == low == high:
+            raise DataRefused(
+                f"{where}: {task.output}: {name} is {low:.3g} {unit} in every contact: record some in which it changes"
+            )
         if last == first:
             continue
         share = (min(high, last) - max(low, first)) / (last - first)

@@ -49,6 +49,9 @@ class SwAVConfig:
             )
         if not (0 <= self.queue_start <= 1 and 0 <= self.freeze <= 1):
             raise UsageError(f"--method: queue-start {self.queue_start}, freeze {self.freeze}: must be between 0 and 1")
+        low, high = self.small_scale
+        if not 0 < low <= high <= 1:
+            raise UsageError(f"--method.small-scale {low} {high}: must be two shares from above 0 to 1, smallest first")
 
 
 class SwAV(Method):

@@ -34,6 +34,11 @@ class Task:
         return tuple(column.rsplit("_", 1)[0] for column in self.columns) if self.kind == "regression" else ()
 
     @property
+    def contract_axes(self) -> tuple[str, ...]:
+        """Axis names in a model's contract: a point's are x, y, z."""
+        return tuple(axis.removeprefix("p") for axis in self.axes) if self.message == "point" else self.axes
+
+    @property
     def units(self) -> tuple[str, ...]:
         """Dataset units per axis, keys of `units.SI`."""
         return tuple(column.rsplit("_", 1)[1] for column in self.columns) if self.kind == "regression" else ()

@@ -36,23 +36,32 @@ def choose_providers(wanted: Sequence[str], available: Sequence[str]) -> list[st
     return list(dict.fromkeys([*usable, PREFERENCE[-1]]))
 
 
-def provider_options(name: str, threads: int, cache: Path) -> dict[str, str]:
-    """Options of a provider; TensorRT keeps the engines it builds (minutes on a small GPU) in `cache`."""
+def provider_options(name: str, threads: int, cache: Path | None) -> dict[str, str]:
+    """Options of a provider; TensorRT keeps the engines it builds (minutes on a small GPU) in `cache`, if any."""
+    kept = {
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(cache),
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": str(cache),
+    }
     return {
-        "TensorrtExecutionProvider": {
-            "trt_engine_cache_enable": "1",
-            "trt_engine_cache_path": str(cache),
-            "trt_timing_cache_enable": "1",
-            "trt_timing_cache_path": str(cache),
-        },
+        "TensorrtExecutionProvider": {} if cache is None else kept,
         "CUDAExecutionProvider": {"cudnn_conv_algo_search": "HEURISTIC"},
         "OpenVINOExecutionProvider": {"device_type": "CPU", "num_of_threads": str(threads)},
     }.get(name, {})
 
 
-def engine_cache() -> Path:
-    """Where built engines are kept: $XDG_CACHE_HOME/sarl_perception, or ~/.cache/sarl_perception."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sarl_perception"
+def engine_cache() -> Path | None:
+    """Where built engines are kept: $XDG_CACHE_HOME/sarl_perception, or ~/.cache/sarl_perception.
+
+    None where that cannot be written (a container without a home): they are then built at every start.
+    """
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sarl_perception"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return None
+    return folder if os.access(folder, os.W_OK) else None
 
 
 def open_session(path: Path, wanted: Sequence[str], threads: int) -> onnxruntime.InferenceSession:
@@ -60,9 +69,7 @@ def open_session(path: Path, wanted: Sequence[str], threads: int) -> onnxruntime
     if not path.is_file():
         raise ModelRefused(f"{path}: no such model file: give one written by sarl-train export")
     providers = choose_providers(wanted, onnxruntime.get_available_providers())
-    cache = engine_cache()
-    if "TensorrtExecutionProvider" in providers:
-        cache.mkdir(parents=True, exist_ok=True)
+    cache = engine_cache() if "TensorrtExecutionProvider" in providers else None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -85,7 +85,7 @@ def compressed_to_rgb(*, format: str, data: Buffer) -> np.ndarray:
     kind = next((name for name in COMPRESSED if name in words), None)
     if kind is None:
         raise ImageRefused("format", f"compressed format {format!r} is not supported; use jpeg or png")
-    payload = np.frombuffer(data, np.uint8) if len(data) else np.empty(0, np.uint8)
+    payload = np.frombuffer(bytes(data).rstrip(b"\0"), np.uint8)  # some cameras send their whole buffer
     start, end = COMPRESSED[kind]
     if payload[: len(start)].tobytes() != start or end not in payload[-TAIL_BYTES:].tobytes():
         raise ImageRefused("data", f"{kind} data of {len(payload)} bytes is incomplete or something else")

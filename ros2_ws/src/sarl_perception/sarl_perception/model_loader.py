@@ -11,6 +11,7 @@ from sarl_perception.contract import ModelRefused
 from sarl_perception.error_text import one_line
 from sarl_perception.estimator import InferenceFailed, TactileEstimator
 from sarl_perception.model_path import resolve_model
+from sarl_perception.outputs import check_topics
 from sarl_perception.parameters import Settings, region_fault
 
 
@@ -31,6 +32,7 @@ def _load(settings: Settings) -> TactileEstimator:
         sensor=settings.sensor or None,
         threads=settings.threads,
     )
+    check_topics(estimator.contract)
     fault = region_fault(settings.region, estimator.contract.height, estimator.contract.width)
     if fault:
         raise ModelRefused(f"{estimator.model_path}: {fault}")

@@ -209,11 +209,17 @@ class PerceptionNode(LifecycleNode):
         response.success, response.message = False, "not configured: the lifecycle transition configure loads the model"
         if self._estimator is None:
             return response
+        before = self._estimator
         result = await load_in_thread(self._settings, self.executor)
-        if self._estimator is None:
-            response.message = "cleaned up while the model was loaded: configure to use it"
-        elif isinstance(result, ModelRefused):
-            response.message = f"model refused, {self._estimator.model_path} stays in use: {result}"
+        if self._estimator is not before:
+            response.message = f"cleaned up while the model was loaded, which is not used; {self._state()}: call again"
+            return response
+        if isinstance(result, ModelRefused):
+            refusal = str(result)
+        else:  # the region may have changed meanwhile
+            refusal = region_fault(self._settings.region, result.contract.height, result.contract.width)
+        if refusal:
+            response.message = f"model refused, {before.model_path} stays in use: {refusal}"
             self._model_faults = [fault for fault in self._model_faults if fault.name != "reload"]
             self._model_faults.append(Fault("reload", Level.WARN, response.message, away_s=0.0))
         else:

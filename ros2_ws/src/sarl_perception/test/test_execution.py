@@ -45,6 +45,13 @@ def test_options_cap_threads_and_keep_engines(tmp_path: Path, monkeypatch: pytes
     assert engine_cache() == tmp_path / "sarl_perception"
 
 
+def test_without_a_place_for_engines_none_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert engine_cache() is None
+    assert provider_options(TENSORRT, 1, engine_cache()) == {}
+
+
 @pytest.mark.parametrize("provider", PREFERENCE)
 def test_installed_providers_agree_with_the_cpu(provider: str, tmp_path: Path) -> None:
     if provider not in onnxruntime.get_available_providers():

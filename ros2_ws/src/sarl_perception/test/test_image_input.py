@@ -93,6 +93,7 @@ def test_compressed_images(extension: str, form: str) -> None:
     payload = cv2.imencode(extension, smooth[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
     rgb = compressed_to_rgb(format=form, data=array.array("B", payload))
     assert np.abs(rgb.astype(int) - smooth).mean() < (1e-9 if extension == ".png" else 4)
+    assert np.array_equal(compressed_to_rgb(format=form, data=payload + bytes(1000)), rgb), "a camera's whole buffer"
     for cut in (0, 1, len(payload) // 2, len(payload) - 20):
         with pytest.raises(ImageRefused, match="incomplete"):
             compressed_to_rgb(format=form, data=payload[:cut])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def write_model(
     size: int = SIZE,
     values: dict[str, list[float]] | None = None,
     metadata: dict[str, Any] | str | None = None,
-    outputs: list[str] | None = None,
+    outputs: Sequence[str | dict[str, Any]] | None = None,
     with_metadata: bool = True,
     unfamiliar_threshold: float | None = None,
     saliency: tuple[int, int] | None = None,
@@ -86,13 +87,14 @@ def write_model(
 ) -> Path:
     """Write a model whose outputs are constants plus a gain on the image's mean brightness (0 to 1).
 
-    `outputs` keeps only these heads; `metadata` replaces the contract (a dict, or any text). With a threshold the model
-    also says `unfamiliarity`, 10 times the mean brightness; with a size it has a `saliency` map of the mean brightness.
-    Each step of `slowness` costs one thread some tens of milliseconds per image.
+    `outputs` are these heads of the contract, or others, described as there; `metadata` replaces the contract (a dict,
+    or any text). With a threshold the model also says `unfamiliarity`, 10 times the mean brightness; with a size it has
+    a `saliency` map of the mean brightness. Each step of `slowness` costs one thread tens of milliseconds an image.
     """
     described = contract(size)
     if outputs is not None:
-        described["outputs"] = [entry for entry in described["outputs"] if entry["name"] in outputs]
+        known = {entry["name"]: entry for entry in described["outputs"]}
+        described["outputs"] = [known[entry] if isinstance(entry, str) else entry for entry in outputs]
     graph = _graph(size, described["outputs"], {**VALUES, **(values or {})})
     if unfamiliar_threshold is not None:
         described["unfamiliar_threshold"] = unfamiliar_threshold
