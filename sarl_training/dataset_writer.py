@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -15,13 +15,13 @@ from sarl_training.labels import write_table
 from sarl_training.output_place import check_writable
 
 JPEG_QUALITY = 95
-STORED_SUFFIXES = (".jpg", ".png")
 
 
 class DatasetWriter:
     """Writes `<out>.partial` and renames it to `out` on a clean exit.
 
-    After an error or Ctrl-C the partial folder stays; `resume` goes on in it and refuses other settings (`info`).
+    After an error or Ctrl-C the partial folder stays; `resume` goes on in it and refuses other settings (`info` without
+    its commit). Images that are there already are compared, and written where they differ.
     """
 
     SUFFIX = ".partial"
@@ -38,7 +38,7 @@ class DatasetWriter:
         file = self.folder / "dataset.json"
         if self.folder.exists() and not self._resume:
             raise UsageError(f"{self.folder}: an unfinished dataset is there; add --resume to finish it or remove it")
-        if file.exists() and json.loads(file.read_text(encoding="utf-8")) != json.loads(self._info):
+        if file.exists() and _settings(file.read_text(encoding="utf-8")) != _settings(self._info):
             raise UsageError(f"{self.folder}: was begun with other settings; repeat those with --resume, or remove it")
         write_atomically(file, self._info.encode())
         return self
@@ -47,28 +47,26 @@ class DatasetWriter:
         if error_type is None:
             os.replace(self.folder, self.out)
 
-    def has_image(self, task: str, sensor: str, index: int) -> bool:
-        """Whether an earlier, interrupted run wrote this image in full."""
-        return (self.folder / task / sensor / self._image_name(index)).exists()
-
     def add_image(self, task: str, sensor: str, index: int, rgb_HWC: np.ndarray) -> str:
         """Write one uint8 RGB image as JPEG; returns its name for the `image` column. Thread-safe."""
-        name = self._image_name(index)
         bgr = cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2BGR)
         encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-        write_atomically(self.folder / task / sensor / name, encoded.tobytes())
-        return name
-
-    def stored_image(self, task: str, sensor: str, index: int) -> str | None:
-        """Name of an image that an earlier, interrupted run stored with `add_encoded`, or None."""
-        names = [f"images/{index:06d}{suffix}" for suffix in STORED_SUFFIXES]
-        return next((name for name in names if (self.folder / task / sensor / name).exists()), None)
+        return self.add_encoded(task, sensor, index, encoded.tobytes(), ".jpg")
 
     def add_encoded(self, task: str, sensor: str, index: int, data: bytes, suffix: str) -> str:
-        """Store the bytes of an image file as they are; `suffix` is one of STORED_SUFFIXES. Returns its name."""
+        """Store the bytes of an image file as they are; returns its name for the `image` column. Thread-safe."""
         name = f"images/{index:06d}{suffix}"
-        write_atomically(self.folder / task / sensor / name, data)
+        file = self.folder / task / sensor / name
+        # what an interrupted run stored under this name is another picture where the source has changed since
+        if not (file.exists() and file.read_bytes() == data):
+            write_atomically(file, data)
         return name
+
+    def keep_only(self, images: Collection[Path]) -> None:
+        """Remove every file but dataset.json and these: an interrupted run may have read a source that has changed."""
+        for file in [file for file in self.folder.rglob("*") if file.is_file()]:
+            if file not in images and file != self.folder / "dataset.json":
+                file.unlink()
 
     def discard(self) -> None:
         """Remove the unfinished folder: nothing in it is worth resuming."""
@@ -80,6 +78,7 @@ class DatasetWriter:
         """Write labels.csv, and classes.json when the task has classes."""
         write_table(self.folder / task / sensor / "labels.csv", rows, class_names)
 
-    @staticmethod
-    def _image_name(index: int) -> str:
-        return f"images/{index:06d}.jpg"
+
+def _settings(info: str) -> object:
+    """dataset.json without the commit, which another version of this software, or an edit to it, changes."""
+    return json.loads(info, object_hook=lambda part: {key: part[key] for key in part if key != "commit"})

@@ -19,8 +19,11 @@ from sarl_training.errors import DataRefused
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 _ORIENTATION = 0x0112
+# What Pillow raises on damaged files. An arithmetic, look-up, type or attribute error: a tag of another kind than its
+# reader takes for granted.
 _DECODE_ERRORS = (
     UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError,
+    ArithmeticError, LookupError, TypeError, AttributeError,
 )  # fmt: skip
 
 
@@ -35,7 +38,8 @@ class Facts(NamedTuple):
 def decode_image(path: Path) -> np.ndarray:
     """Decode to HxWx3 uint8 RGB: upright by EXIF, 16-bit grey scaled to 8, transparency shown on black.
 
-    Raises DataRefused naming the file when it is missing, truncated or not an image.
+    32-bit grey is taken for 8 bit up to a value of 255, for 16 bit above. Raises DataRefused naming the file when it is
+    missing, truncated or not an image.
     """
     try:
         return decode_bytes(path.read_bytes())[0]
@@ -78,6 +82,8 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
         grey = np.asarray(image).astype(np.int64)
         if grey.min() < 0 or grey.max() > 65535:
             raise ValueError(f"grey values {grey.min()}..{grey.max()}, allowed are 8 and 16 bit")
+        if image.mode == "I" and grey.max() <= 255:  # 32 bits say nothing about the range
+            return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
         return np.repeat(np.round(grey / 257).astype(np.uint8)[..., None], 3, axis=2)
     if image.mode == "F":
         raise ValueError("floating-point pixels have no known range, allowed are 8 and 16 bit")

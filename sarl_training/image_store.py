@@ -25,7 +25,7 @@ from sarl_training.image_file import Facts, decode_bytes, square_and_resize
 logger = logging.getLogger(__name__)
 
 CACHE_LIMIT_BYTES = 64 * 2**30
-_FORMAT = 3  # raise it when decoding or resizing changes, so that old caches are not read
+_FORMAT = 4  # raise it when decoding or resizing changes, so that old caches are not read
 _CHUNK = 256  # images decoded between two writes: bounds the memory
 
 

@@ -75,6 +75,7 @@ class Ingested:
         if not self.rows:
             raise DataRefused(f"{config.src}: nothing in it can be used: {self._cause()}")
         self._check_labels()
+        writer.keep_only({writer.folder / record.task / record.sensor / image for record, image in self.rows})
         strata = {record.group: str(record.labels.get("label", "")) for record, _ in self.rows}
         provided = {record.group: record.split for record, _ in self.rows if record.split}
         shares = tuple(int(part) / 100 for part in config.splits.split("/"))
@@ -129,10 +130,7 @@ def ingest_items(reading: Reading, config: IngestConfig, writer: DatasetWriter) 
                 found.withdraw(first, f"same content as {record.source}, but other labels", writer)
                 raise ValueError(f"same content as {first.source}, but other labels")
             _check_new(record, first)
-            name = writer.stored_image(*place, index)
-            if name is None:
-                stored, suffix = _prepared(data, config)
-                name = writer.add_encoded(*place, index, stored, suffix)
+            name = writer.add_encoded(*place, index, *_prepared(data, config))
         except ValueError as error:
             found.refuse(item.source, str(error))
             continue

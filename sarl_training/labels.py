@@ -84,12 +84,15 @@ def read_table(path: Path, required: Iterable[str] = ()) -> Table:
 def write_table(path: Path, rows: Sequence[Mapping[str, object]], class_names: Sequence[str] = ()) -> None:
     """Write labels.csv (and classes.json beside it when there are `class_names`), each atomically.
 
-    Raises ValueError when rows lack a fixed column or differ in their columns.
+    `label` is the index of a class; the file has its name where names could be taken for indices. Raises ValueError
+    when rows lack a fixed column or differ in their columns.
     """
     header = [*FIXED_COLUMNS, *(name for name in rows[0] if name not in FIXED_COLUMNS)]
     for row in rows:
         if set(row) != set(header):
             raise ValueError(f"{path}: row {row} does not have exactly the columns {', '.join(header)}")
+    if _look_like_indices(class_names):
+        rows = [{**row, LABEL: class_names[row[LABEL]]} for row in rows]
     if class_names:
         write_atomically(path.with_name("classes.json"), json.dumps(list(class_names), indent=1).encode())
     text = io.StringIO()
@@ -140,9 +143,10 @@ def _check_fixed(path: Path, numbers: list[int], cells: dict[str, list[str]]) ->
 
 
 def _read_column(path: Path, numbers: list[int], name: str, cells: list[str], required: bool) -> np.ndarray:
-    """float64 when numbers are asked for or most cells are numbers (a stray blank is then an error), else text."""
+    """float64 when numbers are asked for or every filled cell is one (a blank is then an error), else text."""
     values = [_number(cell) for cell in cells]
-    if not required and not all(value is not None or cell == "" for value, cell in zip(values, cells, strict=True)):
+    filled = [value for value, cell in zip(values, cells, strict=True) if cell]
+    if not required and (not filled or None in filled):
         return np.array(cells)
     for number, value, cell in zip(numbers, values, cells, strict=True):
         if value is None or not abs(value) <= LARGEST:
@@ -158,16 +162,29 @@ def _number(cell: str) -> float | None:
 
 
 def _read_labels(path: Path, numbers: list[int], cells: list[str], class_names: tuple[str, ...]) -> np.ndarray:
-    """Class index from an index or a class name."""
-    index = {name: i for i, name in enumerate(class_names)}
+    """Class index from a class name or, where no name could be taken for one, from an index."""
+    index = {name.strip(): i for i, name in enumerate(class_names)}  # as the cells are
+    only_names = _look_like_indices(class_names)
     labels = []
     for number, cell in zip(numbers, cells, strict=True):
-        label = index.get(cell, int(cell) if cell.isascii() and cell.isdigit() else -1)
+        label = index.get(cell, -1 if only_names else _whole_number(cell))
         if label < 0 or (class_names and label >= len(class_names)):
             allowed = f"0..{len(class_names) - 1} or a name in classes.json" if class_names else "0, 1, 2, ..."
+            if only_names:
+                allowed = f"the names in classes.json ({', '.join(class_names)}; not indices, since names are numbers)"
             raise DataRefused(f"{path}: line {number}: label is {cell!r}, allowed are {allowed}; correct it")
         labels.append(label)
     return np.array(labels, dtype=np.int64)
+
+
+def _look_like_indices(class_names: Sequence[str]) -> bool:
+    """Whether a name could be taken for the index of another class, as `1` or `01` for the second."""
+    return any(0 <= _whole_number(name) < len(class_names) for name in class_names)
+
+
+def _whole_number(text: str) -> int:
+    """The number that digits are, -1 for other text and for more digits than any index has."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
 
 
 def _read_class_names(path: Path) -> tuple[str, ...]:

@@ -162,8 +162,7 @@ def _simulate_task(
     for indices, images, labels in rendered_batches(task, config, device):
         for sensor in sensors:
             for index, image in zip(indices, images[sensor], strict=True):
-                if not writer.has_image(task.name, sensor, index):
-                    writer.add_image(task.name, sensor, index, image)
+                writer.add_image(task.name, sensor, index, image)
             sheet[sensor].extend(images[sensor][: COLUMNS * LINES - len(sheet[sensor])])
         rows.extend(_row(task, index, split[index], label) for index, label in zip(indices, labels, strict=True))
         bar.update(len(indices))

@@ -10,10 +10,24 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from tiny_dataset import bar_image
 
+from sarl_training.cli import main
+from sarl_training.dataset import Table
+
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 START_NS = 1_700_000_000_000_000_000
 Messages = list[tuple[str, int, Any]]
 """Topic, receive time (ns) and message."""
+POSE_WORDS = ["--pose-topic", "/tip_pose", "--sensor", "vitactip"]
+
+
+def ingest(*words: object) -> int:
+    """Exit code of `sarl-train ingest rosbag`."""
+    return main(["ingest", "rosbag", *map(str, words)])
+
+
+def frames(table: Table) -> list[int]:
+    """Numbers of the frames in the recording."""
+    return [int(latent.partition("#")[2]) for latent in table.latent_id]
 
 
 def message(kind: str, **fields: Any) -> Any:
@@ -104,4 +118,13 @@ def poses(stamps_ns: list[int], delay_s: float = 0.001, clock_s: float = 0.0, he
         seconds = (t - START_NS) / 1e9
         stamped = pose(t + round(clock_s * 1e9), (0.001 * seconds, 0.0, height_m + 0.002 * seconds), 0.01 * seconds)
         messages.append(("/tip_pose", t + round(delay_s * 1e9), stamped))
+    return messages
+
+
+def turned_poses(stamps_ns: list[int], quaternions: Any) -> Messages:
+    """`/tip_pose` turned by x y z w each; x and z grow 1 mm/s."""
+    messages: Messages = []
+    for t, quaternion in zip(stamps_ns, quaternions, strict=True):
+        metres = (t - START_NS) / 1e12
+        messages.append(("/tip_pose", t, pose(t, (metres, 0.0, 0.001 + metres), quaternion=quaternion)))
     return messages

@@ -4,6 +4,7 @@ import csv
 import os
 import random
 import shutil
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,9 @@ def mixed_folder(folder: Path, plain: int, seed: int = 0) -> dict[str, int]:
     whole = (folder / "frame_00001.jpg").read_bytes()
     (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (folder / "cut again.jpg").write_bytes(whole[: len(whole) // 2])
+    Image.fromarray(picture()).save(folder / "damaged.tif")
+    offsets = (folder / "damaged.tif").read_bytes().replace(struct.pack("<HH", 273, 4), struct.pack("<HH", 273, 5), 1)
+    (folder / "damaged.tif").write_bytes(offsets)  # StripOffsets of type RATIONAL: Pillow raises a TypeError
     (folder / "noise.png").write_bytes(bytes(rng.integers(0, 256, 500, dtype=np.uint8)))
     (folder / "text.jpg").write_text("not a picture")
     (folder / "empty.png").touch()
@@ -62,7 +66,7 @@ def mixed_folder(folder: Path, plain: int, seed: int = 0) -> dict[str, int]:
     (folder / "day 2" / "up").symlink_to(folder)
     return {
         "RGB": plain + 5, "16-bit grey": 1, "grey": 1, "CMYK": 1, "with transparency": 1, "turned by EXIF": 1,
-        "does not decode": 2, "not an image": 2, "empty file": 2, "same content as another": 2, "smaller than 32 px": 1,
+        "does not decode": 3, "not an image": 2, "empty file": 2, "same content as another": 2, "smaller than 32 px": 1,
         "not an image by its name": 2, "hidden": 2, "not a file": 1, "cannot be read": 2,
         "link to a folder that is here already": 1,
     }  # fmt: skip

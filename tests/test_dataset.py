@@ -123,6 +123,42 @@ def test_labels_are_class_indices_or_names(dataset: Path) -> None:
         Dataset.open(dataset).table("contact", "vitactip")
 
 
+@pytest.mark.parametrize(
+    "names", [("1", "2", "3"), ("2", "0", "1"), ("2", "4", "8", "16"), tuple(f"{k:02d}" for k in range(1, 13))]
+)
+def test_classes_named_by_numbers_are_read_as_they_were_written(tmp_path: Path, names: tuple[str, ...]) -> None:
+    file = tmp_path / "labels.csv"
+    (tmp_path / "i.png").touch()
+    fixed = {"image": "i.png", "latent_id": "l", "group_id": "g", "split": "train"}
+    for labels in ([*range(len(names))], *([label] for label in range(len(names)))):
+        write_table(file, [{"sample_id": k, **fixed, "label": label} for k, label in enumerate(labels)], names)
+        table = read_table(file)
+        assert table.columns["label"].tolist() == labels and table.class_names == names
+    file.write_text(file.read_text().replace(f",{names[-1]}\n", f",0{names[-1]}\n"))
+    with pytest.raises(DataRefused, match=rf"label is '0{names[-1]}', allowed are the names .*{', '.join(names)}"):
+        read_table(file)
+
+
+def test_an_index_is_allowed_beside_names_that_are_none(dataset: Path) -> None:
+    file = labels_of(dataset, "contact")
+    assert {line[-2:] for line in file.read_text().splitlines()[1:]} == {",0", ",1"}
+    file.with_name("classes.json").write_text('["10", "20"]')
+    assert Dataset.open(dataset).table("contact", "vitactip").columns["label"].tolist() == [0] * 5 + [1] * 5
+
+
+def test_a_column_that_is_not_needed_may_be_empty(dataset: Path) -> None:
+    file = labels_of(dataset)
+    header, *lines = file.read_text().splitlines()
+    file.write_text("\n".join([header + ",notes", *(line + "," for line in lines)]))
+    table = Dataset.open(dataset).table("edge_pose", "vitactip", ("x_mm",))
+    assert table.columns["notes"].tolist() == [""] * 10
+    with pytest.raises(DataRefused, match="line 2: notes is '', a finite float32 is needed"):
+        Dataset.open(dataset).table("edge_pose", "vitactip", ("notes",))
+    file.write_text("\n".join([header + ",notes", lines[0] + ",3", *(line + "," for line in lines[1:])]))
+    with pytest.raises(DataRefused, match="line 3: notes is ''"):  # a gap among numbers
+        Dataset.open(dataset).table("edge_pose", "vitactip")
+
+
 def test_unknown_words_are_usage_errors(dataset: Path) -> None:
     opened = Dataset.open(dataset)
     with pytest.raises(UsageError, match="no task 'smell'; the dataset has contact, edge_pose"):
@@ -190,18 +226,24 @@ def test_a_flat_folder_is_unlabelled_data(tmp_path: Path) -> None:
 
 def test_an_interrupted_writer_is_resumed(tmp_path: Path) -> None:
     out, image = tmp_path / "data", bar_image(0, 0)
-    with pytest.raises(KeyboardInterrupt), DatasetWriter(out, {"seed": 1}) as writer:
-        writer.add_image("contact", "vitactip", 0, image)
+    before, after = ({"seed": 1, "generator": {"commit": commit}} for commit in ("abc", "abc-dirty"))
+    with pytest.raises(KeyboardInterrupt), DatasetWriter(out, before) as writer:
+        for index in (0, 1):
+            writer.add_image("contact", "vitactip", index, image)
         raise KeyboardInterrupt
     assert not out.exists()
-    with pytest.raises(UsageError, match="unfinished dataset is there; add --resume"), DatasetWriter(out, {"seed": 1}):
+    with pytest.raises(UsageError, match="unfinished dataset is there; add --resume"), DatasetWriter(out, before):
         pass
     with pytest.raises(UsageError, match="begun with other settings"), DatasetWriter(out, {"seed": 2}, resume=True):
         pass
     with pytest.raises(DataRefused, match="unfinished"):
         Dataset.open(out.with_name("data.partial"))
-    with DatasetWriter(out, {"seed": 1}, resume=True) as writer:
-        assert writer.has_image("contact", "vitactip", 0) and not writer.has_image("contact", "vitactip", 1)
+    with DatasetWriter(out, after, resume=True) as writer:
+        files = [writer.folder / f"contact/vitactip/images/00000{index}.jpg" for index in (0, 1)]
+        old = [(file.stat().st_ino, file.read_bytes()) for file in files]
+        for index, picture in enumerate((image, 255 - image)):
+            writer.add_image("contact", "vitactip", index, picture)
+        assert (files[0].stat().st_ino, files[0].read_bytes()) == old[0] and files[1].read_bytes() != old[1][1]
         row = {
             "sample_id": 0,
             "image": "images/000000.jpg",
@@ -212,7 +254,7 @@ def test_an_interrupted_writer_is_resumed(tmp_path: Path) -> None:
         }
         writer.write_labels("contact", "vitactip", [row])
     assert len(Dataset.open(out).ssl_pool("vitactip")) == 1 and not out.with_name("data.partial").exists()
-    with pytest.raises(UsageError, match="already exists"), DatasetWriter(out, {"seed": 1}):
+    with pytest.raises(UsageError, match="already exists"), DatasetWriter(out, after):
         pass
 
 

@@ -48,6 +48,19 @@ def test_every_pixel_format_becomes_rgb_bytes(tmp_path: Path) -> None:
         assert np.abs(found.astype(int) - expected).mean() < (3 if name.endswith("jpg") else 1e-9), name
 
 
+@pytest.mark.parametrize(("most", "divisor"), [(255, 1), (256, 257), (65535, 257)])
+def test_32_bit_grey_holds_8_or_16_bit_values(tmp_path: Path, most: int, divisor: int) -> None:
+    grey = np.linspace(0, most, 1600).round().astype(np.int32).reshape(40, 40)
+    Image.fromarray(grey).save(tmp_path / "a.tif")
+    assert Image.open(tmp_path / "a.tif").mode == "I"
+    assert np.array_equal(decode_image(tmp_path / "a.tif"), np.round(grey / divisor)[..., None].repeat(3, 2))
+
+
+def test_dark_16_bit_grey_stays_dark(tmp_path: Path) -> None:
+    Image.fromarray(np.full((40, 40), 200, np.uint16)).save(tmp_path / "a.tif")
+    assert (decode_image(tmp_path / "a.tif") == 1).all()
+
+
 def test_photographs_are_turned_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turn a quarter clockwise

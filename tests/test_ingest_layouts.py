@@ -63,6 +63,21 @@ def test_bristol_keeps_its_split_and_its_labels(tmp_path, capsys):
     assert stored == (tmp_path / "data/cr_tactip/surface_3d/train/processed_images/image_1.png").read_bytes()
 
 
+def test_bristol_takes_splits_from_the_source_and_below_it_only(tmp_path):
+    folder = layouts.bristol(tmp_path / "test") / "cr_tactip/surface_3d"
+    for name, splits in (("train", {"train"}), ("day 1", {"train", "val", "test"})):
+        (folder / "train").rename(folder / name)
+        assert ingest("bristol", folder / name, "--out", tmp_path / name) == 0
+        assert set(Dataset.open(tmp_path / name).table("pose_shear", "tactip").split) == splits
+
+
+def test_bristol_keeps_the_sensor_that_was_named(tmp_path):
+    layouts.bristol(tmp_path / "data")
+    for word, name in (("tactip_v2", "tactip_v2"), ("Digit 360", "digit_360"), ("ViTacTip", "vitactip")):
+        assert ingest("bristol", tmp_path / "data", "--out", tmp_path / name, "--sensor", word) == 0
+        assert Dataset.open(tmp_path / name).sensors("pose_shear") == [name]
+
+
 def test_bristol_old_columns_and_axes_by_name(tmp_path):
     layouts.bristol(tmp_path / "data", old=True)
     words = ["--task", "tilt", "--axes", "depth=pose_3:mm", "roll=-pose_4:deg", "slide=move_1:mm"]
@@ -177,6 +192,18 @@ def test_class_folders_keep_given_splits(tmp_path):
         assert group.startswith(split)
 
 
+def test_class_folders_named_by_numbers_keep_their_classes(tmp_path):
+    names = ("1", "2", "3")
+    for c, name in enumerate(names):
+        for k in range(20):
+            layouts.picture(tmp_path / "grades" / name / f"{k}.png", 100 * c + k)
+    words = ["--task", "grade", "--sensor", "digit"]
+    assert ingest("class_folders", tmp_path / "grades", "--out", tmp_path / "out", *words) == 0
+    table = Dataset.open(tmp_path / "out").table("grade", "digit")
+    folders = [group.split("/")[0] for group in table.group_id]
+    assert table.class_names == names and [names[label] for label in table.columns["label"]] == folders
+
+
 def test_contact_classes_have_one_order(tmp_path, capsys):
     for c, name in enumerate(("contact", "no_contact")):
         for k in range(40):
@@ -238,8 +265,11 @@ def test_an_interrupted_ingest_goes_on(tmp_path, monkeypatch):
     assert ingest(*words) == 1 and (tmp_path / "out.partial").exists() and not (tmp_path / "out").exists()
     assert ingest(*words) == 2  # asks for --resume
     assert ingest(*words, "--seed", 1, "--resume") == 2  # other settings
+    images = Path("tool/digit/images")
+    stored = {file.name: file.stat().st_ino for file in (tmp_path / "out.partial" / images).iterdir()}
     assert ingest(*words, "--resume") == 0
-    assert len(calls) == 30 + 80 - 29
+    assert len(stored) == 29 and len([*(tmp_path / "out" / images).iterdir()]) == 80
+    assert all((tmp_path / "out" / images / name).stat().st_ino == file for name, file in stored.items())
     again = [*words[:3], tmp_path / "again", *words[4:]]
     assert ingest(*again) == 0
     labels = "tool/digit/labels.csv"

@@ -6,23 +6,12 @@ import bags
 import cv2
 import numpy as np
 import pytest
+from bags import POSE_WORDS, frames, ingest
 
 from sarl_training.adapters.ros_messages import image_file, matrix, pose_values
-from sarl_training.adapters.ros_stamps import cut, nearest
-from sarl_training.cli import main
-from sarl_training.dataset import Dataset, Table
+from sarl_training.adapters.ros_stamps import nearest
+from sarl_training.dataset import Dataset
 from sarl_training.image_file import decode_bytes
-
-POSE_WORDS = ["--pose-topic", "/tip_pose", "--sensor", "vitactip"]
-
-
-def frames(table: Table) -> list[int]:
-    """Numbers of the frames in the recording."""
-    return [int(latent.partition("#")[2]) for latent in table.latent_id]
-
-
-def ingest(*words: object) -> int:
-    return main(["ingest", "rosbag", *map(str, words)])
 
 
 @pytest.fixture
@@ -46,25 +35,6 @@ def test_poses_are_matched_by_stamp(tmp_path, capsys, storage):
     first = decode_bytes(table.images[5].read_bytes())[0]
     assert np.array_equal(first, bags.frame(frames(table)[5]))
     assert "header stamps" in capsys.readouterr().out
-
-
-def test_neighbouring_frames_are_never_in_two_splits(recording, tmp_path):
-    assert ingest(recording, "--out", tmp_path / "out", *POSE_WORDS) == 0
-    table = Dataset.open(tmp_path / "out").table("pose", "vitactip")
-    numbers = frames(table)
-    split = dict(zip(numbers, table.split, strict=True))
-    assert len(set(table.group_id)) == 20
-    assert all(split[n] == split[n + 1] for n in numbers if n + 1 in split)
-    assert "unused time between two stretches" in (tmp_path / "out/read.csv").read_text()
-
-
-def test_one_picture_per_touch_loses_none(tmp_path):
-    stamps = bags.times(50, 0.8)
-    bags.write_bag(tmp_path / "bag", bags.camera(stamps) + bags.poses(stamps))
-    assert ingest(tmp_path / "bag", "--out", tmp_path / "out", *POSE_WORDS) == 0
-    table = Dataset.open(tmp_path / "out").table("pose", "vitactip")
-    assert len(table) == len(stamps) == 40
-    assert len(set(table.group_id)) > 35
 
 
 def test_every_kind_of_label_at_once(tmp_path):
@@ -139,20 +109,6 @@ def test_missing_header_stamps_mean_receive_time(tmp_path, capsys):
     assert ingest(tmp_path / "bag", "--out", tmp_path / "no", *POSE_WORDS, "--clock", "header") == 2
 
 
-def test_gaps_are_told_and_their_frames_refused(tmp_path, capsys):
-    images = bags.camera(bags.times(4, 20) + bags.times(4, 20, start_s=9))
-    labels = bags.poses(bags.times(2, 100) + bags.times(4, 100, start_s=9))
-    bags.write_bag(tmp_path / "bag", images + labels)
-    assert ingest(tmp_path / "bag", "--out", tmp_path / "out", *POSE_WORDS) == 0
-    printed = capsys.readouterr().out
-    assert (
-        "1 gaps, the longest 5.05 s, after frame 79, 3.95 s from the start" in printed
-        and "no /tip_pose within 0.02 s: nearest" in printed
-    )
-    table = Dataset.open(tmp_path / "out").table("pose", "vitactip")
-    assert {group.split("/")[1][:3] for group in table.group_id} == {"000", "001"}
-
-
 def test_topics_are_listed_when_one_is_missing(recording, tmp_path, capsys):
     for words in (
         ["--image-topic", "/nothing", "--sensor", "vitactip"],
@@ -193,18 +149,6 @@ def test_broken_metadata_is_refused(recording, tmp_path, capsys, metadata):
     (recording / "metadata.yaml").write_text(metadata)
     assert ingest(recording, "--out", tmp_path / "out", *POSE_WORDS) == 3
     assert "cut or broken" in capsys.readouterr().err
-
-
-def test_a_folder_of_recordings_and_a_single_file(tmp_path):
-    for k in (0, 1):
-        stamps = bags.times(4, 20, start_s=100 * k)
-        camera = [("/camera/image_raw", t, bags.image(t, bags.frame(1000 * k + i))) for i, t in enumerate(stamps)]
-        bags.write_bag(tmp_path / "all" / f"run{k}", camera, "mcap")
-    assert ingest(tmp_path / "all", "--out", tmp_path / "out", "--sensor", "vitactip") == 0
-    table = Dataset.open(tmp_path / "out").table("unlabelled", "vitactip")
-    assert {group.split("/")[0] for group in table.group_id} == {"run0", "run1"}
-    single = next((tmp_path / "all" / "run0").glob("*.mcap"))
-    assert ingest(single, "--out", tmp_path / "one", "--sensor", "vitactip") == 0
 
 
 def test_nothing_there(tmp_path, capsys):
@@ -259,10 +203,62 @@ def test_nearest_against_a_plain_search():
     assert nearest(images, labels[:1])[0].tolist() == [0] * 200
 
 
-def test_cutting_time_leaves_a_guard():
-    times = np.arange(0, 10 * 10**9, 10**7)
-    stretches = cut(times, 1.0)
-    used = [group for group in stretches.groups if group]
-    assert len(set(used)) == 10 and len(used) == pytest.approx(910, abs=10)
-    changes = [i for i in range(1, 1000) if stretches.groups[i] != stretches.groups[i - 1]]
-    assert all("" in (stretches.groups[i], stretches.groups[i - 1]) for i in changes)
+def about(axis: int, degrees: np.ndarray) -> np.ndarray:
+    """Quaternions of turns about one axis, with a little noise about all."""
+    half_N4 = np.random.default_rng(0).normal(0, 1e-4, (len(degrees), 4))
+    half_N4[:, axis] += np.sin(np.radians(degrees) / 2)
+    half_N4[:, 3] += np.cos(np.radians(degrees) / 2)
+    return half_N4 / np.linalg.norm(half_N4, axis=1, keepdims=True)
+
+
+def test_angles_do_not_jump_at_180(tmp_path):
+    """A tool that points down: its roll is 180 give or take noise, in both recordings."""
+    for k in (0, 1):
+        stamps = bags.times(10, 20, start_s=100 * k)
+        camera = [("/camera/image_raw", t, bags.image(t, bags.frame(1000 * k + i))) for i, t in enumerate(stamps)]
+        roll = np.full(len(stamps), 179.9 if k else -179.9)
+        bags.write_bag(tmp_path / "all" / f"run{k}", camera + bags.turned_poses(stamps, about(0, roll)))
+    assert ingest(tmp_path / "all", "--out", tmp_path / "out", *POSE_WORDS) == 0
+    table = Dataset.open(tmp_path / "out").table("pose", "vitactip", ["roll_deg"])
+    roll_N = table.targets(["roll_deg"])[:, 0]
+    assert abs(roll_N - 180).max() < 0.3 and np.ptp(roll_N) > 0.15
+
+
+def test_a_roll_of_180_that_never_changes_is_no_label(tmp_path):
+    stamps = bags.times(10, 20)
+    quaternions = [(1, 0, 0, sign * 1e-12) for sign in np.resize([1, -1], len(stamps))]
+    bags.write_bag(tmp_path / "bag", bags.camera(stamps) + bags.turned_poses(stamps, quaternions))
+    assert ingest(tmp_path / "bag", "--out", tmp_path / "out", *POSE_WORDS) == 0
+    assert Dataset.open(tmp_path / "out").info["tasks"]["pose"]["columns"] == ["x_mm", "z_mm"]
+
+
+@pytest.mark.parametrize(("middle", "said"), [(180, True), (-150, True), (0, False), (120, False)])
+def test_theta_is_in_one_piece_and_an_edge_the_other_way_round_is_told(tmp_path, capsys, middle, said):
+    stamps = bags.times(10, 20)
+    theta = middle + np.random.default_rng(1).uniform(-40, 40, len(stamps))
+    bags.write_bag(tmp_path / "bag", bags.camera(stamps) + bags.turned_poses(stamps, about(2, theta)))
+    assert ingest(tmp_path / "bag", "--out", tmp_path / "out", *POSE_WORDS, "--task", "edge_pose") == 0
+    table = Dataset.open(tmp_path / "out").table("edge_pose", "vitactip", ["theta_deg"])
+    assert abs(table.targets(["theta_deg"])[:, 0] - theta[frames(table)]).max() < 0.2
+    assert ("the x axis of /tip_pose, the edge's normal" in capsys.readouterr().out) == said
+
+
+def test_where_the_tip_rests_does_not_move_the_angles_of_touches(tmp_path):
+    """Three quarters of the time it rests above the edge at theta 170; the touches reach from -40 to 40."""
+    stamps = bags.times(20, 20)
+    theta = np.where(np.arange(len(stamps)) < 300, 170, np.linspace(-240, 40, len(stamps)))
+    poses = bags.turned_poses(stamps, about(2, theta))
+    for _, _, message in poses[:300]:
+        message.pose.position.z = -0.01
+    bags.write_bag(tmp_path / "bag", bags.camera(stamps) + poses)
+    assert ingest(tmp_path / "bag", "--out", tmp_path / "out", *POSE_WORDS, "--task", "edge_pose") == 0
+    table = Dataset.open(tmp_path / "out").table("edge_pose", "vitactip", ["theta_deg"])
+    assert abs(table.targets(["theta_deg"])[:, 0] - theta[frames(table)]).max() < 0.2
+
+
+def test_an_angle_that_spans_nearly_a_turn_is_told(tmp_path, capsys):
+    stamps = bags.times(10, 20)
+    yaw = np.linspace(-170, 160, len(stamps))
+    bags.write_bag(tmp_path / "bag", bags.camera(stamps) + bags.turned_poses(stamps, about(2, yaw)))
+    assert ingest(tmp_path / "bag", "--out", tmp_path / "out", *POSE_WORDS, "--task", "turn", "--axes", "yaw") == 0
+    assert "yaw_deg is -170 to 160, 330 deg: above 300" in capsys.readouterr().out

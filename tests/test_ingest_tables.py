@@ -10,6 +10,7 @@ import pytest
 from sarl_training.adapters.axes import Axis
 from sarl_training.cli import main
 from sarl_training.dataset import Dataset
+from sarl_training.ingested import Ingested
 
 COUNT = 40
 HEADER = "image,depth,run"
@@ -48,6 +49,27 @@ def refusal(src: Path, capsys, *words: object) -> str:
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 1 and not list(src.parent.glob("out*"))
     return error[0]
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("words", [[], ["--image-size", "32"]])
+def test_resume_after_the_table_was_corrected_is_as_if_read_anew(tmp_path, monkeypatch, words):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    src = source(tmp_path, rows())
+    with monkeypatch.context() as patched:
+        patched.setattr(Ingested, "write", interrupt)
+        patched.setattr("sarl_training.ingest.git_commit", lambda: "another commit")
+        assert ingest(src, *words) == 1
+    source(tmp_path, rows()[1:31])  # other images for the running numbers, and fewer
+    assert ingest(src, *words, "--resume") == 0
+    (tmp_path / "out").rename(tmp_path / "resumed")
+    assert ingest(src, *words) == 0
+    assert len(refusals(tmp_path)) == 10 and contents(tmp_path / "resumed") == contents(tmp_path / "out")
 
 
 def test_lines_that_contradict_each_other_are_all_refused(tmp_path):

@@ -203,6 +203,7 @@ def test_signals_end_a_busy_node_cleanly(peer: Peer, model: Path, tmp_path: Path
         (parameters(max_age="soon"), "max_age"),
         (parameters(threads=0), "threads"),
         (parameters(image_transport="video"), "raw, compressed"),
+        (parameters(providers="[]"), "a parameter is an empty list"),
     ],
 )
 def test_wrong_parameters_end_with_one_line(words: list[str], named: str) -> None:

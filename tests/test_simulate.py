@@ -73,7 +73,9 @@ def test_an_interrupted_dataset_is_finished_by_resume(tmp_path, monkeypatch, dat
 
     with monkeypatch.context() as patched:
         patched.setattr("sarl_training.simulate.write_contact_sheet", interrupt)
+        patched.setattr("sarl_training.simulate.git_commit", lambda: "another commit")
         assert main(words) == 1
+    (tmp_path / "data.partial/force/tactip/images/000007.jpg").write_bytes(b"as another commit rendered it")
     assert not out.exists() and (tmp_path / "data.partial").is_dir()
     assert main(words) == 2, "an unfinished dataset must not be overwritten silently"
     assert main([*words, "--resume"]) == 0

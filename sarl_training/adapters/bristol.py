@@ -72,8 +72,10 @@ def _tables(tree: Tree) -> list[str]:
 
 def _items(tree: Tree, sheet: Sheet, axes: list[Axis], task: str, config: BristolConfig) -> list[Record | Refused]:
     folder = PurePosixPath(sheet.name).parent
-    words = [*reversed(folder.parts), tree.path.stem, *reversed(tree.path.parent.parts[-3:])]
-    sensor = known_sensor([config.sensor] if config.sensor else words) or asked_sensor(config, "this folder's name")
+    words = [*reversed(folder.parts), tree.path.stem]
+    above = reversed(tree.path.parent.parts[-3:])  # may name the sensor; a `test` there says nothing about this source
+    found = "" if config.sensor else known_sensor([*words, *above])
+    sensor = found or asked_sensor(config, "this folder's name")
     split = next((SPLIT_FOLDERS[word.lower()] for word in words if word.lower() in SPLIT_FOLDERS), "")
     column, finder = sheet.image_column(), ImageFinder(tree, [str(folder / name) for name in IMAGE_FOLDERS])
     return sheet_items(

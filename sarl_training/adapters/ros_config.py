@@ -38,7 +38,7 @@ class RosbagConfig(LabelledConfig):
     """Pose of the object, likewise, when the pose topic is that of the fingertip in the same fixed frame. Not given:
     the topic gives edges as the node publishes them, z the depth."""
     segment_s: float | None = None
-    """Length of the stretches that splits are made of, seconds; a twentieth of the recording, 0.5 to 5 s, when not
+    """Length of the stretches that splits are made of, seconds; a twentieth of the time recorded, 0.5 to 5 s, when not
     given."""
 
     def __post_init__(self) -> None:

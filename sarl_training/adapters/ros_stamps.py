@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -88,45 +89,63 @@ def check_some_match(topic: str, distance_N: np.ndarray, tolerance_s: float, clo
 
 @dataclass(frozen=True)
 class Stretches:
-    """Where time is cut: a group per image, empty in the guard between two groups."""
+    """Where time is cut."""
 
-    groups: tuple[str, ...]
-    gaps: str
-    """How many gaps, the longest and where it is; empty without any."""
-    length_s: float
+    groups: Mapping[str, tuple[str, ...]]
+    """File -> a group per image, empty in the guard between two groups."""
+    notes: tuple[str, ...]
+    """How long they are; how many gaps there are, the longest and where it is."""
     guard_s: float
 
 
-def cut(image_ns_N: np.ndarray, length_s: float | None) -> Stretches:
-    """Cut at gaps and every `length_s` (a twentieth of the recording, 0.5 to 5 s, when None).
+def cut(files: Mapping[str, np.ndarray], length_s: float | None) -> Stretches:
+    """Cut the images' time (file -> ns, one clock) every `length_s` (a twentieth of the time recorded, 0.5 to 5 s, when
+    None) and at pauses; where a file ends is no pause, since recorders cut files too.
 
-    A tenth of the length between two stretches goes unused, so that neighbouring frames are never in two groups. Frames
-    that are `APART_S` apart are no neighbours: one picture per touch gives one group per touch, and none goes unused.
+    Images of two groups are never nearer than the guard, a tenth of the length; those between go unused. Images that
+    are `APART_S` apart are no neighbours: one picture per touch gives one group per touch, and none goes unused.
     """
-    order = np.argsort(image_ns_N, kind="stable")
-    times_s = (image_ns_N[order] - image_ns_N[order[0]]) / 1e9
+    names = [(name, number) for name, times_N in files.items() for number in range(len(times_N))]
+    times_N = np.concatenate([*files.values()])
+    order = np.argsort(times_N, kind="stable")
+    times_s = (times_N[order] - times_N[order[0]]) / 1e9
     steps_s = np.diff(times_s, prepend=0.0)
-    period_s = float(np.median(steps_s[1:])) if len(steps_s) > 1 else 0.0
-    new_N = steps_s > GAP_PERIODS * max(period_s, 1e-3)
+    period_s = _period_s([*files.values()])
+    gap_N = steps_s > GAP_PERIODS * max(period_s, 1e-3)
     sparse = period_s >= APART_S
-    length_s = length_s or (period_s if sparse else float(np.clip(times_s[-1] / 20, 0.5, 5.0)))
-    guard_s = 0.0 if sparse else max(length_s / 10, 1.5 * period_s)
-    run_N = np.cumsum(new_N)
-    start_s = times_s[np.searchsorted(run_N, run_N)]
-    along_s = times_s - start_s
-    number_N = np.floor(along_s / length_s).astype(int)
-    guarded_N = along_s - number_N * length_s > length_s - guard_s
-    groups = np.empty(len(order), dtype=object)
-    for place, run, number, guarded in zip(order, run_N, number_N, guarded_N, strict=True):
-        groups[place] = "" if guarded else f"{run:03d}-{number:05d}"
-    return Stretches(tuple(groups.tolist()), _gaps(order, times_s, steps_s, new_N), length_s, guard_s)
+    if length_s is None:
+        length_s = period_s if sparse else float(np.clip(steps_s[~gap_N].sum() / 20, 0.5, 5.0))
+    guard_s = min(period_s / 2, APART_S) if sparse else max(length_s / 10, 1.5 * period_s)
+    found = dict.fromkeys(names, "")
+    for place, group in zip(order, _groups(times_s, gap_N & (steps_s >= guard_s), length_s, guard_s), strict=True):
+        found[names[place]] = group
+    notes = [f"{len(names)} frames in stretches of {length_s:.2f} s, at least {guard_s:.2f} s between two"]
+    if gap_N.any():
+        end = int(np.argmax(np.where(gap_N, steps_s, 0.0)))
+        name, number = names[order[end - 1]]
+        notes.append(
+            f"{gap_N.sum()} gaps, the longest {steps_s[end]:.2f} s, after frame {number} of {name}, "
+            f"{times_s[end - 1]:.2f} s from the start"
+        )
+    groups = {name: tuple(found[name, number] for number in range(len(files[name]))) for name in files}
+    return Stretches(groups, tuple(notes), guard_s)
 
 
-def _gaps(order_N: np.ndarray, times_s: np.ndarray, steps_s: np.ndarray, new_N: np.ndarray) -> str:
-    if not new_N.any():
-        return ""
-    end = int(np.argmax(np.where(new_N, steps_s, 0.0)))
-    return (
-        f"{new_N.sum()} gaps, the longest {steps_s[end]:.2f} s, after frame {order_N[end - 1]}, "
-        f"{times_s[end - 1]:.2f} s from the start"
-    )
+def _period_s(files: Sequence[np.ndarray]) -> float:
+    """Median step within files: those of recordings made at the same time lie between each other."""
+    steps_N = np.concatenate([np.diff(np.sort(times_N)) for times_N in files])
+    return float(np.median(steps_N)) / 1e9 if len(steps_N) else 0.0
+
+
+def _groups(times_s: np.ndarray, pause_N: np.ndarray, length_s: float, guard_s: float) -> Iterator[str]:
+    """A group per time, in order; empty until the guard after the last image of the group before has passed."""
+    run_N = np.cumsum(pause_N)
+    number_N = np.floor((times_s - times_s[np.searchsorted(run_N, run_N)]) / length_s).astype(int)
+    last, last_s = "", -np.inf
+    for time_s, run, number in zip(times_s, run_N, number_N, strict=True):
+        group = f"{run:03d}-{number:05d}"
+        if group == last or time_s - last_s >= guard_s:
+            last, last_s = group, time_s
+            yield group
+        else:
+            yield ""

@@ -9,6 +9,7 @@ import numpy as np
 from sarl_training.adapters.axes import Axis, choose_axes, header_unit
 from sarl_training.adapters.base import NO_CONTACT, UNLABELLED, Record, Refused, commonest
 from sarl_training.adapters.labelled import is_constant
+from sarl_training.adapters.ros_angles import around_mean
 from sarl_training.adapters.ros_config import RosbagConfig
 from sarl_training.adapters.ros_labels import TopicLabels
 from sarl_training.adapters.ros_messages import LABEL_KINDS
@@ -51,7 +52,9 @@ def choose_tasks(config: RosbagConfig, labels: Sequence[Mapping[str, TopicLabels
 def _varies(labels: Sequence[Mapping[str, TopicLabels]], axis: str) -> bool:
     columns = LABEL_KINDS["pose"][0]
     index = next(i for i, column in enumerate(columns) if column.partition(" ")[0] == axis)
-    return not is_constant(np.concatenate([kinds["pose"].values_MC[:, index] for kinds in labels]))
+    values = np.concatenate([kinds["pose"].values_MC[:, index] for kinds in labels])
+    is_angle = header_unit(columns[index])[1] == "rad"
+    return not is_constant(around_mean(values, 2 * np.pi) if is_angle else values)
 
 
 def check_tilt(tilt_deg: float) -> None:

@@ -6,14 +6,17 @@ when the topic is the fingertip's pose and the object stands still.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from sarl_training.adapters.axes import Axis
 from sarl_training.adapters.base import Reading, Record, Refused, asked_sensor
 from sarl_training.adapters.labelled import units
+from sarl_training.adapters.ros_angles import unwrap_labels
 from sarl_training.adapters.ros_bag_file import BagFile, find_bags, open_bag_file
 from sarl_training.adapters.ros_config import RosbagConfig
 from sarl_training.adapters.ros_labels import read_labels, read_stamps
@@ -31,43 +34,64 @@ def open_bag(config: RosbagConfig) -> Iterator[Reading]:
     sensor = asked_sensor(config, "a recording")
     with ExitStack() as stack:
         bags = [stack.enter_context(open_bag_file(path)) for path in find_bags(config.src)]
-        parts = [_Recording(bag, config, sensor) for bag in bags]
+        names = _names([bag.path for bag in bags])
+        parts = [_Recording(bag, name, config, sensor) for bag, name in zip(bags, names, strict=True)]
         tasks = choose_tasks(config, [part.labels for part in parts])
+        notes = _cut_time(parts, config)
         for part in parts:
             part.label(tasks)
+        notes += unwrap_labels(tasks, [part.labelled for part in parts], config)
         labelled = {task: [item for part in parts for item in part.labelled[task]] for task in tasks}
         tasks, left_out = learnable(tasks, labelled, config)
-        notes = [*(f"{part.bag.path.name}: {note}" for part in parts for note in part.notes), *left_out]
+        notes = [*(f"{part.bag.path.name}: {note}" for part in parts for note in part.notes), *notes, *left_out]
         items = (item for part in parts for item in part.items(tasks))
         axes = {name: units(axes) for name, axes in tasks.items() if axes}
         yield Reading(sum(len(labelled[task]) for task in tasks), items, axes, notes=tuple(notes), video=True)
 
 
+def _names(paths: Sequence[Path]) -> list[str]:
+    """A name per recording: without its suffix, unless two would then be the same."""
+    full = [path.absolute().name for path in paths]  # `.` has no name
+    bare = [re.sub(r"\.(mcap|db3)$", "", name) for name in full]
+    return bare if len(set(bare)) == len(bare) else full
+
+
+def _cut_time(parts: Sequence[_Recording], config: RosbagConfig) -> list[str]:
+    """Set the groups of all recordings; returns notes. Loose files may be parts of one recording: their time is one."""
+    loose = len(parts) > 1 and all(part.bag.path.is_file() for part in parts)
+    lines = {config.src.absolute().name: parts} if loose else {part.name: [part] for part in parts}
+    notes = []
+    for name, line in lines.items():
+        clock = "header" if all(part.clock == "header" for part in line) else "receive"
+        stretches = cut({part.name: part.images.times(clock) for part in line}, config.segment_s)
+        for part in line:
+            part.groups = tuple(group and f"{name}/{group}" for group in stretches.groups[part.name])
+        notes += [f"{name}: {note}" for note in stretches.notes]
+    return notes
+
+
 class _Recording:
     """Stamps and labels of one recording; `items` then reads its images."""
 
-    def __init__(self, bag: BagFile, config: RosbagConfig, sensor: str) -> None:
-        self.bag, self._config, self._sensor = bag, config, sensor
+    def __init__(self, bag: BagFile, name: str, config: RosbagConfig, sensor: str) -> None:
+        self.bag, self.name, self._config, self._sensor = bag, name, config, sensor
         self._topic = _image_topic(bag, config)
-        images = read_stamps(bag, self._topic)[0]
+        self.images = read_stamps(bag, self._topic)[0]
         self.labels = {kind: read_labels(bag, kind, topic, config) for kind, topic in config.label_topics().items()}
-        topics = [images, *(part.stamps for part in self.labels.values())]
-        clock, self.notes = choose_clock(config.clock, topics, config.tolerance_s)
-        times_N = images.times(clock)
-        self._stretches = cut(times_N, config.segment_s)
+        topics = [self.images, *(part.stamps for part in self.labels.values())]
+        self.clock, self.notes = choose_clock(config.clock, topics, config.tolerance_s)
+        times_N = self.images.times(self.clock)
         self._matches = {}
         for kind, part in self.labels.items():
-            index_N, distance_N = nearest(times_N, part.stamps.times(clock))
-            check_some_match(part.stamps.topic, distance_N, config.tolerance_s, clock)
+            index_N, distance_N = nearest(times_N, part.stamps.times(self.clock))
+            check_some_match(part.stamps.topic, distance_N, config.tolerance_s, self.clock)
             self._matches[kind] = index_N, distance_N
-        length, guard = self._stretches.length_s, self._stretches.guard_s
-        self.notes.append(f"{len(times_N)} frames in stretches of {length:.2f} s, {guard:.2f} s unused between two")
-        self.notes += [self._stretches.gaps] if self._stretches.gaps else []
+        self.groups: Sequence[str] = ()
         self.labelled: dict[str, list[Record | Refused]] = {}
 
     def label(self, tasks: Mapping[str, Sequence[Axis]]) -> None:
-        """Fill `labelled`: task -> a record without its image, or a refusal, per frame."""
-        frames = range(len(self._stretches.groups))
+        """Fill `labelled` once `groups` is set: task -> a record without its image, or a refusal, per frame."""
+        frames = range(len(self.groups))
         self.labelled = {task: [self._record(number, task, axes) for number in frames] for task, axes in tasks.items()}
         if "edge_pose" in tasks and "pose" in self.labels:
             edges = self.labelled["edge_pose"]
@@ -81,13 +105,12 @@ class _Recording:
                 yield item if isinstance(item, Refused) else replace(item, load=partial(image_file, message))
 
     def _record(self, number: int, task: str, axes: Sequence[Axis]) -> Record | Refused:
-        place, name = f"{self.bag.path.name}:{self._topic}#{number}", self.bag.path.stem
-        group = self._stretches.groups[number]
+        place, group = f"{self.bag.path.name}:{self._topic}#{number}", self.groups[number]
         try:
             if not group:
                 raise ValueError("in the unused time between two stretches")
             labels = {axis.label_column: self._label(number, task, axis) for axis in axes}
-            return Record(place, task, self._sensor, f"{name}/{group}", _unread, labels, latent=f"{name}#{number}")
+            return Record(place, task, self._sensor, group, _unread, labels, latent=f"{self.name}#{number}")
         except ValueError as error:
             return Refused(place, str(error))
 

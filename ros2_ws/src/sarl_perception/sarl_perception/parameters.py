@@ -133,7 +133,7 @@ def declare_parameters(node: Node, refusal: Callable[[str, Any], str]) -> None:
 
     `refusal(name, value)` says why the node cannot take a value now; empty when it can. The node was made with
     `automatically_declare_parameters_from_overrides`, so that names it does not have, which ROS would pass over, are
-    warned of. Raises `SettingsRefused` when the YAML is not there or incomplete, or an override has no type.
+    warned of. Raises `SettingsRefused` when the YAML is not there or incomplete.
     """
     defaults = read_defaults()
     if set(defaults) != set(ABOUT):
@@ -147,12 +147,7 @@ def declare_parameters(node: Node, refusal: Callable[[str, Any], str]) -> None:
                 node.get_logger().warning(_unknown(name))
     node.add_on_set_parameters_callback(lambda parameters: _check(node, parameters, refusal))
     for name, about in ABOUT.items():
-        try:
-            node.declare_parameter(name, defaults[name], _descriptor(about))
-        except ValueError as error:  # rclpy's, for a value without a type
-            raise SettingsRefused(
-                f"parameter {name} is empty, which has no type in ROS; {about.text} Default: {defaults[name]}"
-            ) from error
+        node.declare_parameter(name, defaults[name], _descriptor(about))
 
 
 def read_settings(node: Node) -> Settings:

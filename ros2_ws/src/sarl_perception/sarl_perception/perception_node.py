@@ -47,7 +47,12 @@ class PerceptionNode(LifecycleNode):
     """Publishes what the model's heads allow, stamped like the image; nothing is better than a stale or wrong pose."""
 
     def __init__(self) -> None:
-        super().__init__("perception_node", automatically_declare_parameters_from_overrides=True)
+        try:
+            super().__init__("perception_node", automatically_declare_parameters_from_overrides=True)
+        except ValueError as error:  # rclpy's, without the name
+            raise SettingsRefused(
+                "a parameter is an empty list, whose type ROS cannot tell: leave it out for its default"
+            ) from error
         self._estimator: TactileEstimator | None = None
         declare_parameters(self, self._refusal)
         self._settings = read_settings(self)
