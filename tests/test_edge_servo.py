@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from sarl_demo.edge_servo import EdgeServo, Phase, Reading
 from sarl_demo.edge_trail import EdgeTrail
 from sarl_demo.pid import Pid
-from sarl_demo.settings import CameraSettings, FollowerSettings, SettingsRefused, read_file
+from sarl_demo.settings import FollowerSettings, read_file
 from sarl_demo.tip_motion import STILL, MovingTip, TipPose, advance, limited, towards
 
 from sarl_training.simulation.outlines import OUTLINES, Outline
@@ -67,6 +66,16 @@ def test_a_tip_stops_without_commands_and_remembers() -> None:
     assert tip.pose(10.05).x_mm == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("set_to_s", [3.0, 9.95, 10.05])
+def test_a_tip_goes_on_from_its_last_pose_when_the_clock_is_set_back(set_to_s: float) -> None:
+    tip = MovingTip(TipPose(0, 0, 0, 0), 9.9, speed_mm_s=50, turn_rad_s=3, timeout_s=0.1)
+    tip.command(np.array([10.0, 0.0, 0.0, 0.0]), 10.0)
+    tip.command(np.array([0.0, 10.0, 0.0, 0.0]), 10.1)
+    tip.command(np.array([0.0, 0.0, 10.0, 0.0]), set_to_s)
+    moved = tip.pose(set_to_s + 0.1)
+    assert (moved.x_mm, moved.y_mm, moved.depth_mm) == pytest.approx((1.0, 0.0, 1.0))
+
+
 def test_pid_integral_is_limited_and_rests_while_cut() -> None:
     pid = Pid(np.array([2.0]), np.array([1.0]), np.array([0.5]), np.array([0.3]))
     assert pid.step(np.array([0.1]), 0.1, is_limited=False) == pytest.approx([0.2 + 0.01])
@@ -107,7 +116,7 @@ def followed(outline: Outline, seconds: float, *, way: int = 1, silent: tuple[fl
     normal = outline.nearest(start[None]).normal[0]
     pose = TipPose(*(start + 1.0 * normal), -1.0, math.atan2(normal[1], normal[0]) + 0.15)
     tip = MovingTip(pose, 0.0, speed_mm_s=50, turn_rad_s=3, timeout_s=0.1)
-    servo, pending, log = EdgeServo(settings, 0.0), [], []
+    servo, pending, log = EdgeServo(settings, 0.0, steady_s=0.0), [], []
     for tick in range(int(seconds * 50)):
         now_s = tick / 50
         pose = tip.pose(now_s)
@@ -115,10 +124,10 @@ def followed(outline: Outline, seconds: float, *, way: int = 1, silent: tuple[fl
             pending.append((now_s + 0.06, pose.depth_mm > 0, reading_of(outline, pose, now_s, settings.ring * 1e3)))
         while pending and pending[0][0] <= now_s:
             _, touches, reading = pending.pop(0)
-            servo.feel(touches, float(touches), now_s)
+            servo.feel(touches, float(touches), steady_s=now_s)
             if touches:
-                servo.read(reading, now_s)
-        tip.command(servo.command(now_s), now_s)
+                servo.read(reading, now_s, steady_s=now_s)
+        tip.command(servo.command(now_s, steady_s=now_s), now_s)
         log.append((now_s, pose, servo.phase))
     return log
 
@@ -151,12 +160,12 @@ def test_silence_stops_then_lifts_then_it_goes_on() -> None:
 
 def servo_in_contact(reading: np.ndarray, sd: np.ndarray = SD) -> np.ndarray:
     """The command after half a second of the same reading (a tip that is held fast)."""
-    servo = EdgeServo(dataclasses.replace(SETTINGS, integral=[0.0] * 3), 0.0)
+    servo = EdgeServo(dataclasses.replace(SETTINGS, integral=[0.0] * 3), 0.0, steady_s=0.0)
     for tick in range(25):
         now_s = tick / 50
-        servo.feel(True, 1.0, now_s)
-        servo.read(Reading(now_s, reading, sd), now_s)
-        twist = servo.command(now_s)
+        servo.feel(True, 1.0, steady_s=now_s)
+        servo.read(Reading(now_s, reading, sd), now_s, steady_s=now_s)
+        twist = servo.command(now_s, steady_s=now_s)
     return twist
 
 
@@ -176,34 +185,116 @@ def test_speed_falls_with_uncertainty() -> None:
     assert servo_in_contact(reading, stop) == pytest.approx([0, 0, SETTINGS.approach_speed * 1e3, 0], abs=1e-6)
 
 
-def test_a_tip_over_nothing_is_lost_within_the_limit() -> None:
-    servo = EdgeServo(SETTINGS, 0.0)
-    depth = 0.0
-    for tick in range(400):
-        servo.feel(False, 0.1, tick / 50)
-        depth += servo.command(tick / 50)[2] / 50
+@pytest.mark.parametrize("gap_s", [0.0, 0.2, 0.9, 1.1])
+def test_a_tip_over_nothing_is_lost_within_the_limit(gap_s: float) -> None:
+    """Pauses in the answers, short ones in which it holds and long ones in which it is lifted, allow no more depth."""
+    servo = EdgeServo(SETTINGS, 0.0, steady_s=0.0)
+    depths, phases = [0.0], set()
+    for tick in range(2000):
+        now_s = tick / 50
+        if now_s % 2.0 >= gap_s:
+            servo.feel(False, 0.1, steady_s=now_s)
+        depths.append(depths[-1] + servo.command(now_s, steady_s=now_s)[2] / 50)
+        phases.add(servo.phase)
     assert servo.phase is Phase.LOST
-    assert depth == pytest.approx(SETTINGS.approach_limit * 1e3, abs=0.2)
+    assert (Phase.HOLDING in phases, Phase.RETRACTING in phases) == (gap_s > 0, gap_s > SETTINGS.retract_silence)
+    assert max(depths) == pytest.approx(SETTINGS.approach_limit * 1e3, abs=0.2)
+    assert min(depths) >= -SETTINGS.retract * 1e3 - 0.2
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"way": 0}, "way is 0; allowed: 1 or -1"),
-        ({"proportional": [1.0, 2.0]}, "proportional"),
-        ({"speed": -0.01}, "speed is -0.01; allowed: above 0"),
-        ({"stop_silence": 0.01}, "stop_silence is 0.01; allowed: above slow_silence"),
-        ({"stop_sd": [0.0, 1.0, 1.0]}, "above slow_sd"),
-    ],
-)
-def test_settings_out_of_range_are_named(change: dict[str, object], words: str) -> None:
-    with pytest.raises(SettingsRefused, match=words):
-        dataclasses.replace(SETTINGS, **change)
+class HeldTip:
+    """A follower whose tip feels one edge, its two clocks and its twist."""
+
+    def __init__(self) -> None:
+        self.now_s = self.steady_s = 1000.0
+        self.servo = EdgeServo(SETTINGS, self.now_s, steady_s=self.steady_s)
+        self.feel(1.0, x_mm=0.0)
+
+    def feel(self, seconds: float, x_mm: float, *, theta: float = 0.0, stamped_s: float | None = None) -> None:
+        """The edge lies there for so long; the image is 10 ms old or has that stamp."""
+        for _ in range(round(seconds * 50)):
+            taken_s = self.now_s - 0.01 if stamped_s is None else stamped_s
+            reading = Reading(taken_s, np.array([x_mm, SETTINGS.depth * 1e3, theta]), SD)
+            self.servo.feel(True, 1.0, steady_s=self.steady_s)
+            self.servo.read(reading, self.now_s, steady_s=self.steady_s)
+            self.go_on()
+
+    def go_on(self, seconds: float = 0.02, *, pace: float = 1.0) -> list[Phase]:
+        """Commands without an answer while the clock of the stamps goes at a pace; the phases."""
+        phases = []
+        for _ in range(round(seconds * 50)):
+            self.twist = self.servo.command(self.now_s, steady_s=self.steady_s)
+            phases.append(self.servo.phase)
+            self.steady_s += 0.02
+            self.now_s += 0.02 * pace
+        return phases
 
 
-def test_settings_are_complete_or_refused(tmp_path: Path) -> None:
-    assert read_file(FILE, "outline_camera", CameraSettings).outline in OUTLINES
-    short = tmp_path / "servo.yaml"
-    short.write_text(FILE.read_text().replace("    way: 1\n", ""))
-    with pytest.raises(SettingsRefused, match="way"):
-        read_file(short, "edge_follower", FollowerSettings)
+@pytest.mark.parametrize("back_s", [0.3, 60.0, 900.0])
+def test_silence_is_noticed_while_the_clock_is_set_back(back_s: float) -> None:
+    tip = HeldTip()
+    assert np.linalg.norm(tip.twist[:3]) > 9
+    tip.now_s -= back_s
+    assert tip.go_on(0.5) == [Phase.HOLDING] * 25 and not tip.twist.any()
+    assert tip.go_on(1.0)[-1] is Phase.RETRACTING
+    assert tip.twist[2] == pytest.approx(-SETTINGS.retract_speed * 1e3)
+    tip.go_on(3.0)
+    assert tip.twist[2] == 0  # lifted by `retract`, measured across the change
+
+
+@pytest.mark.parametrize("back_s", [0.3, 60.0, 900.0])
+def test_readings_count_again_once_the_clock_is_set_back(back_s: float) -> None:
+    tip = HeldTip()
+    stamped_s = tip.now_s
+    tip.now_s -= back_s
+    tip.feel(0.02, x_mm=1.0, stamped_s=stamped_s)  # one that was under way
+    tip.feel(0.5, x_mm=1.0)
+    assert tip.servo.phase is Phase.FOLLOWING
+    assert tip.twist[0] > 0.5 and tip.twist[1] > 5.0  # towards this edge, and along it
+    tip.go_on(0.3)
+    assert not tip.twist.any()
+
+
+def test_answers_without_poses_hold_the_tip_when_the_clock_is_set_back() -> None:
+    tip = HeldTip()
+    tip.now_s -= 60.0
+    for _ in range(40):
+        tip.servo.feel(True, 1.0, steady_s=tip.steady_s)
+        assert tip.go_on() == [Phase.HOLDING]
+
+
+def test_a_clock_set_forward_is_no_time_gone() -> None:
+    turns = []
+    for forward_s in (0.0, 60.0):
+        tip = HeldTip()
+        tip.feel(0.1, x_mm=0.0, theta=0.05)
+        tip.now_s += forward_s
+        tip.feel(0.02, x_mm=0.0, theta=0.05)
+        turns.append(tip.twist[3])
+    assert turns[1] == pytest.approx(turns[0], abs=0.1)
+
+
+def test_it_stands_still_while_simulated_time_rests() -> None:
+    tip = HeldTip()
+    tip.go_on(0.2, pace=0.0)
+    assert tip.go_on(2.0, pace=0.0) == [Phase.HOLDING] * 100 and not tip.twist.any()
+    assert tip.go_on(0.5)[-1] is Phase.RETRACTING  # time goes on, perception is as silent
+    tip.feel(0.5, x_mm=0.0)
+    assert tip.servo.phase is Phase.FOLLOWING
+
+
+@pytest.mark.parametrize("phase", [Phase.APPROACHING, Phase.RETRACTING])
+def test_a_tip_on_its_way_stops_when_the_clock_does(phase: Phase) -> None:
+    """Its own record of the way, which ends the way, stands still with the clock."""
+    tip = HeldTip()
+
+    def go_on(seconds: float, pace: float) -> None:
+        for _ in range(round(seconds * 50)):
+            if phase is Phase.APPROACHING:
+                tip.servo.feel(False, 0.1, steady_s=tip.steady_s)
+            tip.go_on(pace=pace)
+
+    go_on(1.3, pace=1.0)
+    assert tip.servo.phase is phase and tip.twist[2] != 0
+    go_on(0.2, pace=0.0)
+    assert tip.servo.phase is Phase.HOLDING and not tip.twist.any()

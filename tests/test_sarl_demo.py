@@ -1,8 +1,9 @@
-"""The simulated camera, the scoring, and the whole chain over DDS at the camera's real frame size and rate."""
+"""The simulated camera, the scoring, the settings, and the whole chain over DDS at the camera's real size and rate."""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import math
 import subprocess
@@ -15,10 +16,15 @@ import pytest
 import robot_side
 from sarl_demo.frame_sources import DatasetFrames, SourceRefused, place_on_frame
 from sarl_demo.scoring import Record
+from sarl_demo.settings import CameraSettings, FollowerSettings, SettingsRefused, read_file
 from sarl_perception.estimator import TactileEstimator
 from tiny_model import write_model
 
+from sarl_training.simulation.outlines import OUTLINES
+
 COLUMNS = ["sample_id", "image", "latent_id", "group_id", "split", "x_mm", "z_mm", "theta_deg"]
+SERVO = robot_side.ROOT / "ros2_ws" / "src" / "sarl_demo" / "config" / "servo.yaml"
+FOLLOWER = read_file(SERVO, "edge_follower", FollowerSettings)
 OPTIONS = {"task": "edge_pose", "sensor": "vitactip", "width": 64, "height": 48, "limit": 100}
 
 
@@ -100,6 +106,29 @@ def test_a_sheet_of_estimates(dataset: Path, tmp_path: Path) -> None:
     assert (sheet[80:, 160:] == 255).all() and sheet[:80, :80].any()
     with pytest.raises(SourceRefused, match=r"no \.jpg"):
         pick(tmp_path / "nowhere", 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"way": 0}, "way is 0; allowed: 1 or -1"),
+        ({"proportional": [1.0, 2.0]}, "proportional"),
+        ({"speed": -0.01}, "speed is -0.01; allowed: above 0"),
+        ({"stop_silence": 0.01}, "stop_silence is 0.01; allowed: above slow_silence"),
+        ({"stop_sd": [0.0, 1.0, 1.0]}, "above slow_sd"),
+    ],
+)
+def test_settings_out_of_range_are_named(change: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingsRefused, match=words):
+        dataclasses.replace(FOLLOWER, **change)
+
+
+def test_settings_are_complete_or_refused(tmp_path: Path) -> None:
+    assert read_file(SERVO, "outline_camera", CameraSettings).outline in OUTLINES
+    short = tmp_path / "servo.yaml"
+    short.write_text(SERVO.read_text().replace("    way: 1\n", ""))
+    with pytest.raises(SettingsRefused, match="way"):
+        read_file(short, "edge_follower", FollowerSettings)
 
 
 def measured(dataset: Path, tmp_path: Path, *words: str) -> dict[str, float]:

@@ -10,11 +10,13 @@ import math
 import signal
 import sys
 import threading
+import time
 
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseWithCovarianceStamped, TwistStamped
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -29,6 +31,7 @@ from sarl_demo.settings import FollowerSettings, SettingsRefused, declare
 from sarl_demo.tip_messages import reading_of, twist_message
 from sarl_demo.tip_motion import STILL
 
+NAME = "edge_follower"
 REPORT_PERIOD_S = 1.0
 PATIENCE_S = 0.05  # between two looks at whether it is asked to end
 LEVELS = {
@@ -40,7 +43,7 @@ MESSAGES = {
     Phase.WAITING: "nothing heard from the perception node yet, or nobody listens to cmd_vel",
     Phase.APPROACHING: "lowering until there is contact",
     Phase.FOLLOWING: "following",
-    Phase.HOLDING: "no edge pose: standing still",
+    Phase.HOLDING: "no edge pose, or the clock does not go on: standing still",
     Phase.RETRACTING: "perception is silent: lifted",
     Phase.LOST: "no contact within approach_limit: place the tip over the edge and start again",
 }
@@ -50,9 +53,9 @@ class EdgeFollower(Node):
     """Wires the servo law to topics."""
 
     def __init__(self) -> None:
-        super().__init__("edge_follower")
-        self._settings = declare(self, FollowerSettings)
-        self._servo = EdgeServo(self._settings, self._now_s())
+        super().__init__(NAME)
+        self._settings = declare(self, NAME, FollowerSettings)
+        self._servo = EdgeServo(self._settings, self._now_s(), steady_s=time.monotonic())
         self._published: Phase | None = None
         self._readings = 0
         self._commands = self.create_publisher(TwistStamped, "cmd_vel", 1)
@@ -61,8 +64,10 @@ class EdgeFollower(Node):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_subscription(PoseWithCovarianceStamped, "edge_pose_with_covariance", self._take_edge, 1)
         self.create_subscription(ContactStamped, "contact", self._take_contact, 1)
-        self.create_timer(1.0 / self._settings.rate, self._command)
-        self.create_timer(REPORT_PERIOD_S, self._report)
+        # A steady clock: commands go on, if only to stand still, while the node's is set back or simulated time rests.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0 / self._settings.rate, self._command, clock=steady)
+        self.create_timer(REPORT_PERIOD_S, self._report, clock=steady)
 
     def stop(self) -> None:
         """Command a standstill."""
@@ -78,14 +83,14 @@ class EdgeFollower(Node):
     def _take_edge(self, message: PoseWithCovarianceStamped) -> None:
         self._readings += 1
         if self._is_obeyed():
-            self._servo.read(reading_of(message), self._now_s())
+            self._servo.read(reading_of(message), self._now_s(), steady_s=time.monotonic())
 
     def _take_contact(self, message: ContactStamped) -> None:
         if self._is_obeyed():
-            self._servo.feel(message.in_contact, message.probability, self._now_s())
+            self._servo.feel(message.in_contact, message.probability, steady_s=time.monotonic())
 
     def _command(self) -> None:
-        self._send(self._servo.command(self._now_s()))
+        self._send(self._servo.command(self._now_s(), steady_s=time.monotonic()))
         if self._servo.phase is not self._published:
             self._published = self._servo.phase
             self._states.publish(String(data=self._published.value))
@@ -130,7 +135,7 @@ def main(args: list[str] | None = None) -> int:
         ignore_signals()
         follower.stop()
     except (SettingsRefused, ParameterException) as error:
-        print(f"edge_follower: {error}", file=sys.stderr)
+        print(f"{NAME}: {error}", file=sys.stderr)
         return 1
     finally:
         rclpy.utilities.try_shutdown()

@@ -16,6 +16,7 @@ import numpy as np
 import rclpy
 import torch
 from geometry_msgs.msg import PoseStamped, TwistStamped
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -26,18 +27,22 @@ from std_msgs.msg import Header
 
 from sarl_demo.outline_scene import OutlineScene
 from sarl_demo.settings import CameraSettings, SettingsRefused, declare
-from sarl_demo.tip_messages import pose_message, seconds, tip_pose, twist_of
+from sarl_demo.tip_messages import pose_message, tip_pose, twist_of
 from sarl_demo.tip_motion import MM, MovingTip, TipPose, towards
 
+NAME = "outline_camera"
 TRUTH_RATE_HZ = 50.0
 
 
 class OutlineCamera(Node):
-    """Moves and takes commands in the executor's thread; renders in a thread of its own, so that motion never waits."""
+    """Moves and takes commands in the executor's thread; renders in a thread of its own, so that motion never waits.
+
+    The tip moves by a steady clock, as an arm does whatever the node's is set to; only the stamps are of the node's.
+    """
 
     def __init__(self) -> None:
-        super().__init__("outline_camera")
-        self._settings = settings = declare(self, CameraSettings)
+        super().__init__(NAME)
+        self._settings = settings = declare(self, NAME, CameraSettings)
         try:
             self._scene = OutlineScene(
                 settings.outline, settings.seed, drag_mm=settings.drag * MM, image_size=settings.image_size
@@ -46,7 +51,7 @@ class OutlineCamera(Node):
             raise SettingsRefused(f"parameter {error}") from error
         self._tip = MovingTip(
             self._scene.start(settings.start_height * MM),
-            self._now_s(),
+            time.monotonic(),
             speed_mm_s=settings.max_speed * MM,
             turn_rad_s=settings.max_turn_rate,
             timeout_s=settings.command_timeout,
@@ -59,12 +64,12 @@ class OutlineCamera(Node):
         self._edges = self.create_publisher(PoseStamped, "ground_truth/edge_pose", 100)
         self.create_subscription(TwistStamped, "cmd_vel", self._take_twist, 1)
         self.create_subscription(PoseStamped, "cmd_pose", self._take_pose, 1)
-        self.create_timer(1.0 / TRUTH_RATE_HZ, self._tick)
+        self.create_timer(1.0 / TRUTH_RATE_HZ, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._renderer = threading.Thread(target=self._render_frames, name="renderer", daemon=True)
 
     def start(self) -> None:
         """Begin to publish frames; the first rendering is slow and not published."""
-        self._scene.render(self._tip.pose(self._now_s()))
+        self._scene.render(self._tip.pose(time.monotonic()))
         self._renderer.start()
 
     def close(self) -> None:
@@ -73,23 +78,19 @@ class OutlineCamera(Node):
         if self._renderer.is_alive():
             self._renderer.join()
 
-    def _now_s(self) -> float:
-        return self.get_clock().now().nanoseconds * 1e-9
-
     def _take_twist(self, message: TwistStamped) -> None:
         self._goal = None
-        self._tip.command(twist_of(message), self._now_s())
+        self._tip.command(twist_of(message), time.monotonic())
 
     def _take_pose(self, message: PoseStamped) -> None:
         self._goal = tip_pose(message)
 
     def _tick(self) -> None:
-        now = self.get_clock().now()
-        now_s = seconds(now.to_msg())
+        stamp, now_s = self.get_clock().now().to_msg(), time.monotonic()
         pose = self._tip.pose(now_s)
         if self._goal is not None:
             self._tip.command(towards(pose, self._goal, 1.0 / TRUTH_RATE_HZ), now_s)
-        header = Header(stamp=now.to_msg(), frame_id=self._settings.plate_frame_id)
+        header = Header(stamp=stamp, frame_id=self._settings.plate_frame_id)
         self._tip_poses.publish(pose_message(header, pose))
 
     def _render_frames(self) -> None:
@@ -102,7 +103,7 @@ class OutlineCamera(Node):
 
     def _expose(self) -> None:
         stamp = self.get_clock().now().to_msg()
-        pose = self._tip.pose(seconds(stamp))
+        pose = self._tip.pose(time.monotonic())
         edge = self._scene.edge(pose)
         rgb = self._scene.render(pose)
         header = Header(stamp=stamp, frame_id=self._settings.tip_frame_id)
@@ -133,7 +134,7 @@ def main(args: list[str] | None = None) -> int:
             camera.start()
             rclpy.spin(camera)
     except (SettingsRefused, ParameterException) as error:
-        print(f"outline_camera: {error}", file=sys.stderr)
+        print(f"{NAME}: {error}", file=sys.stderr)
         return 1
     return 0
 

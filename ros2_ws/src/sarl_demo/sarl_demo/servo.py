@@ -114,6 +114,8 @@ def main() -> int:
     parser.add_argument("--fault", choices=tuple(FAULTS), default="none", help="what goes wrong")
     parser.add_argument("--patience", type=float, default=60.0, help="seconds to wait for the first contact")
     options = parser.parse_args()
+    if options.seeds < 1:
+        parser.error(f"--seeds {options.seeds}: at least 1 is needed")
     try:
         runs = run_all(options)
     except RunFailed as error:

@@ -117,13 +117,13 @@ def read_file(path: Path, node: str, kind: type[Settings]) -> Settings:
     return kind(**values)
 
 
-def declare(node: Any, kind: type[Settings]) -> Settings:
-    """Declare a node's parameters with their descriptions, the defaults from the package's YAML, and read them."""
+def declare(node: Any, section: str, kind: type[Settings]) -> Settings:
+    """Declare a node's parameters with their descriptions, defaults from a section of the package's YAML; read them."""
     from ament_index_python.packages import get_package_share_directory
     from rcl_interfaces.msg import ParameterDescriptor
 
     path = Path(get_package_share_directory("sarl_demo")) / PARAMETER_FILE
-    defaults = read_file(path, node.get_name(), kind)
+    defaults = read_file(path, section, kind)
     values = {}
     for name, hint in get_type_hints(kind, include_extras=True).items():
         descriptor = ParameterDescriptor(description=hint.__metadata__[0], read_only=True)

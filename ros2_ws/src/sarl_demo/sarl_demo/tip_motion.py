@@ -76,8 +76,8 @@ def towards(pose: TipPose, goal: TipPose, duration_s: float) -> np.ndarray:
 class MovingTip:
     """A tip that obeys twists until they are `timeout_s` old, then stands still, as MoveIt Servo does. Thread safe.
 
-    Times are of any one clock, s. The past is kept for `memory_s`, so that a reading can be placed where its image was
-    taken.
+    Times are of any one clock, s; if that is set back, the next command goes on from the last pose. The past is kept
+    for `memory_s`, so that a reading can be placed where its image was taken.
     """
 
     def __init__(
@@ -98,8 +98,10 @@ class MovingTip:
     def command(self, twist: np.ndarray, now_s: float) -> None:
         """Move with this twist [4] from now on."""
         with self._lock:
-            now_s = max(now_s, self._steps[-1][0])
-            self._steps.append((now_s, self._at(now_s), limited(twist, *self._limits)))
+            pose = self._at(max(now_s, self._steps[-1][0]))
+            while self._steps and self._steps[-1][0] >= now_s:
+                self._steps.pop()  # while the clock stands still they would pile up
+            self._steps.append((now_s, pose, limited(twist, *self._limits)))
             self._forget(now_s)
 
     def pose(self, at_s: float) -> TipPose:
