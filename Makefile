@@ -7,13 +7,20 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 RUNTIME ?= $(or $(patsubst $(VENV)/.installed-%,%,$(wildcard $(VENV)/.installed-*)),robot)
 INSTALLED := $(VENV)/.installed-$(RUNTIME)
+ifeq ($(filter robot robot-gpu robot-openvino,$(RUNTIME)),)
+$(error RUNTIME=$(RUNTIME): robot, robot-gpu or robot-openvino)
+endif
 # Not that of a shell in which another environment is active.
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
-ifeq ($(origin PYTHON)$(wildcard $(BIN)/python),command line$(BIN)/python)
-VERSION := -c 'import sys; print("%d.%d" % sys.version_info[:2])'
-ifneq ($(shell $(BIN)/python $(VERSION)),$(shell $(PYTHON) $(VERSION)))
-$(error PYTHON=$(PYTHON): $(VENV) was made with Python $(shell $(BIN)/python $(VERSION)); remove it first: rm -rf $(VENV))
+VERSION = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+ifeq ($(origin PYTHON),command line)
+WANTED := $(call VERSION,$(PYTHON))
+FOUND := $(if $(wildcard $(BIN)/python),$(call VERSION,$(BIN)/python),$(WANTED))
+ifeq ($(WANTED),)
+$(error PYTHON=$(PYTHON): no such Python)
+else ifneq ($(FOUND),$(WANTED))
+$(error PYTHON=$(PYTHON): $(VENV) was made with Python $(FOUND); remove it first: rm -rf $(VENV))
 endif
 endif
 
@@ -28,8 +35,8 @@ $(INSTALLED): pyproject.toml
 	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --upgrade --quiet pip
 	[ -e $@ ] || $(BIN)/pip uninstall --yes -qq onnxruntime onnxruntime-gpu onnxruntime-openvino
-	rm -f $(VENV)/.installed*
 	$(BIN)/pip install --quiet --editable ".[training,$(RUNTIME),dev]"
+	rm -f $(VENV)/.installed*
 	touch $@
 
 workspace: $(INSTALLED)

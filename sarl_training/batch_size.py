@@ -45,7 +45,8 @@ def largest_batch(config: PretrainConfig, images: int, fabric: Fabric) -> int:
     """
     if fabric.world_size > 1:
         raise UsageError("--batch-size auto: not with several processes; find it with one, and give a number")
-    sizes = [size for size in SIZES if size <= images and size % config.accumulate == 0]
+    least = 2 * config.accumulate  # batch norms need two images in each part
+    sizes = [size for size in SIZES if least <= size <= images and size % config.accumulate == 0]
     if not sizes:
         raise UsageError(f"--batch-size auto: none of {SIZES} goes with {images} images; give a number")
     fits = _fit_on_gpu if fabric.device.type == "cuda" else _fit_on_cpu

@@ -163,7 +163,7 @@ def _number(cell: str) -> float | None:
 
 def _read_labels(path: Path, numbers: list[int], cells: list[str], class_names: tuple[str, ...]) -> np.ndarray:
     """Class index from a class name or, where no name could be taken for one, from an index."""
-    index = {name.strip(): i for i, name in enumerate(class_names)}  # as the cells are
+    index = {name: i for i, name in enumerate(class_names)}
     only_names = _look_like_indices(class_names)
     labels = []
     for number, cell in zip(numbers, cells, strict=True):
@@ -196,6 +196,8 @@ def _read_class_names(path: Path) -> tuple[str, ...]:
     except (OSError, ValueError) as error:
         raise DataRefused(f"{file}: cannot be read as JSON ({error}); write the list of class names again") from error
     strings = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if strings:
+        names = [name.strip() for name in names]  # as the cells are
     if not strings or not names or len(set(names)) != len(names):
         raise DataRefused(f"{file}: found {str(names)[:80]}, a list of different class names is needed; write it again")
     return tuple(names)

@@ -106,6 +106,11 @@ def test_auto_takes_the_largest_batch_that_there_is_memory_for(
         assert 400 + max(tried) * 8 <= 0.8 * free_mb
 
 
+def test_auto_leaves_two_images_in_each_part(images: Path, tmp_path: Path) -> None:
+    config = pretrain.parse(words(images, tmp_path, "--batch-size", "auto", "--accumulate", "8"))
+    assert largest_batch(config, 17, launch("cpu", "float32")) == 16
+
+
 def test_the_number_that_auto_finds_is_recorded_and_resumed(images: Path, tmp_path: Path, capsys) -> None:
     assert available_memory() > 2**20
     out = tmp_path / "run"

@@ -103,7 +103,7 @@ def cut(files: Mapping[str, np.ndarray], length_s: float | None) -> Stretches:
     None) and at pauses; where a file ends is no pause, since recorders cut files too.
 
     Images of two groups are never nearer than the guard, a tenth of the length; those between go unused. Images that
-    are `APART_S` apart are no neighbours: one picture per touch gives one group per touch, and none goes unused.
+    are `APART_S` apart are no neighbours: of one picture per touch none goes unused.
     """
     names = [(name, number) for name, times_N in files.items() for number in range(len(times_N))]
     times_N = np.concatenate([*files.values()])

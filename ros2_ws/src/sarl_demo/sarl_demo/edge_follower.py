@@ -87,7 +87,7 @@ class EdgeFollower(Node):
 
     def _take_contact(self, message: ContactStamped) -> None:
         if self._is_obeyed():
-            self._servo.feel(message.in_contact, message.probability, steady_s=time.monotonic())
+            self._servo.feel(message.in_contact, message.probability, self._now_s(), steady_s=time.monotonic())
 
     def _command(self) -> None:
         self._send(self._servo.command(self._now_s(), steady_s=time.monotonic()))

@@ -54,8 +54,8 @@ class Reading:
 class EdgeServo:
     """One edge, followed. Feed it `feel` and `read`, ask for a `command` at a steady rate.
 
-    `now_s` is of the clock of the stamps, by which the tip moves; that one may be set, or stand still as simulated time
-    does. Silence is therefore measured by `steady_s`, of a clock that does neither.
+    `now_s` is of the clock of the stamps, by which the tip moves; that one may be slow, stand still as simulated time
+    does, or be set. `steady_s` is of a clock that goes on: silence is measured by it while the other does not.
     """
 
     def __init__(self, settings: FollowerSettings, now_s: float, *, steady_s: float) -> None:
@@ -77,8 +77,9 @@ class EdgeServo:
         self._last_answer_s = -math.inf
         self._last_reading: Reading | None = None
         self._last_reading_s = -math.inf
-        self._last_command_s = now_s
-        self._last_tick_s = steady_s
+        self._last_command_s = self._looked_s = now_s
+        self._looked_steady_s = self._last_tick_s = steady_s
+        self._elapsed_s = 0.0
         self.twist = STILL
         """The last command."""
         self._is_limited = False
@@ -88,21 +89,22 @@ class EdgeServo:
 
     # ---- what is heard ---------------------------------------------------------------------------------------------
 
-    def feel(self, in_contact: bool, probability: float, *, steady_s: float) -> None:
+    def feel(self, in_contact: bool, probability: float, now_s: float, *, steady_s: float) -> None:
         """Perception answered. It takes a sure touch to begin, and no contact at all to end."""
-        self._last_answer_s = steady_s
+        self._look_at_clocks(now_s, steady_s)
+        self._last_answer_s = self._elapsed_s
         self._is_touching = in_contact and (self._is_touching or probability >= self._settings.touch_probability)
 
     def read(self, reading: Reading, now_s: float, *, steady_s: float) -> None:
         """An edge pose arrived; it counts while the tip touches."""
-        self._last_answer_s = steady_s
-        self._look_at_clock(now_s)
+        self._look_at_clocks(now_s, steady_s)
+        self._last_answer_s = self._elapsed_s
         if not self._is_touching or (reading.sd >= np.array(self._settings.stop_sd) * _UNITS).any():
             return
         taken_s = min(reading.taken_s, now_s)  # one from before the clock was set back would outdate all that follow
         if self._last_reading is not None and taken_s <= self._last_reading.taken_s:
             return
-        self._last_reading, self._last_reading_s = replace(reading, taken_s=taken_s), steady_s
+        self._last_reading, self._last_reading_s = replace(reading, taken_s=taken_s), self._elapsed_s
         self._pressed_depth_mm = self._tip.pose(now_s).depth_mm
         sd = np.hypot(reading.sd, np.array(self._settings.reading_sd) * _UNITS)
         self._trail.add(self._tip.pose(taken_s), reading.pose[0], reading.pose[2], sd[0], sd[2])
@@ -111,13 +113,11 @@ class EdgeServo:
 
     def command(self, now_s: float, *, steady_s: float) -> np.ndarray:
         """Twist [4] of the tip in its own frame from now on: mm/s, rad/s."""
-        self._look_at_clock(now_s)
+        self._look_at_clocks(now_s, steady_s)
         duration_s = min(now_s - self._last_command_s, _COMMAND_TIMEOUT_S)  # a clock may be set forward
-        if duration_s > 0:
-            self._last_tick_s = steady_s
         self._last_command_s = now_s
-        self._change_phase(now_s, steady_s)
-        wanted = self._wanted(now_s, steady_s, duration_s)
+        self._change_phase(now_s)
+        wanted = self._wanted(now_s, duration_s)
         if self.phase in {Phase.WAITING, Phase.HOLDING, Phase.LOST}:
             self.twist = STILL  # at once
         else:
@@ -129,29 +129,41 @@ class EdgeServo:
         settings = self._settings
         return EdgeTrail(ring_mm=settings.ring * MM, bend_rad=settings.bend, way=settings.way)
 
-    def _look_at_clock(self, now_s: float) -> None:
-        """Once the clock is set back, as when a simulator starts over, no earlier time can be compared with later ones.
+    def _look_at_clocks(self, now_s: float, steady_s: float) -> None:
+        """Count the time in which there may be silence.
 
+        Once the clock is set back, as when a simulator starts over, no earlier time can be compared with later ones.
         How deep the tip is counts on, and so do the limits of its depth.
         """
-        if now_s < self._last_command_s:
+        step_s, steady_step_s = now_s - self._looked_s, steady_s - self._looked_steady_s
+        self._looked_s, self._looked_steady_s = now_s, steady_s
+        if step_s > 0:
+            self._last_tick_s = steady_s
+            self._elapsed_s += min(step_s, max(steady_step_s, _COMMAND_TIMEOUT_S))  # a clock may be set forward
+        elif step_s < 0 or self._stands_still:
+            self._elapsed_s += steady_step_s
+        if step_s < 0:
             self._last_command_s = now_s
             self._last_reading = None
             self._trail = self._new_trail()
             self._tip.command(self.twist, now_s)
 
-    def _change_phase(self, now_s: float, steady_s: float) -> None:
+    @property
+    def _stands_still(self) -> bool:
+        """Whether the clock of the stamps does."""
+        return self._looked_steady_s - self._last_tick_s > self._settings.stop_silence
+
+    def _change_phase(self, now_s: float) -> None:
         settings = self._settings
-        silent_s, blind_s = steady_s - self._last_answer_s, steady_s - self._last_reading_s
+        silent_s, blind_s = self._elapsed_s - self._last_answer_s, self._elapsed_s - self._last_reading_s
         if self.phase is Phase.WAITING and math.isinf(silent_s):
             return
-        if self._last_reading is not None and blind_s <= settings.stop_silence:
+        if self._stands_still and self.phase is not Phase.LOST:  # how far the tip would go cannot be told
+            self._enter(Phase.HOLDING, now_s)
+        elif self._last_reading is not None and blind_s <= settings.stop_silence:
             self._enter(Phase.FOLLOWING, now_s)
         elif self.phase is Phase.LOST:
             return
-        elif steady_s - self._last_tick_s > settings.stop_silence:
-            # The clock stands still: how far the tip would go cannot be told.
-            self._enter(Phase.HOLDING, now_s)
         elif silent_s > settings.retract_silence:
             if self.phase is not Phase.RETRACTING:
                 self._enter(Phase.RETRACTING, now_s)
@@ -179,16 +191,16 @@ class EdgeServo:
             self._is_touching = False
             self._pid.reset()
 
-    def _wanted(self, now_s: float, steady_s: float, duration_s: float) -> np.ndarray:
+    def _wanted(self, now_s: float, duration_s: float) -> np.ndarray:
         settings = self._settings
         if self.phase is Phase.APPROACHING:
             return np.array([0.0, 0.0, settings.approach_speed * MM, 0.0])
         if self.phase is Phase.RETRACTING:
             lifted_mm = self._pressed_depth_mm - self._tip.pose(now_s).depth_mm
             return np.array([0.0, 0.0, -settings.retract_speed * MM if lifted_mm < settings.retract * MM else 0.0, 0.0])
-        return self._following(now_s, steady_s, duration_s) if self.phase is Phase.FOLLOWING else STILL
+        return self._following(now_s, duration_s) if self.phase is Phase.FOLLOWING else STILL
 
-    def _following(self, now_s: float, steady_s: float, duration_s: float) -> np.ndarray:
+    def _following(self, now_s: float, duration_s: float) -> np.ndarray:
         reading, tip = self._last_reading, self._tip.pose(now_s)
         taken = self._tip.pose(reading.taken_s)
         beside, ahead = self._trail.under(tip.position_mm)
@@ -197,7 +209,7 @@ class EdgeServo:
         heading = reading.pose[2] + taken.yaw_rad - tip.yaw_rad
         error = np.array([(beside - tip.position_mm) @ normal, self._settings.depth * MM - depth_mm, heading])
         output = self._pid.step(error, duration_s, is_limited=self._is_limited)
-        speed = self._settings.speed * MM * self._share(error, reading.sd, steady_s - self._last_reading_s)
+        speed = self._settings.speed * MM * self._share(error, reading.sd, self._elapsed_s - self._last_reading_s)
         plane = tip.to_tip(output[0] * normal + speed * ahead)
         return np.array([*plane, output[1], output[2]])
 
