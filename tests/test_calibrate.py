@@ -250,28 +250,6 @@ def test_refusals_are_one_line_and_write_nothing(
         calibrate(contacts, linear(head))
 
 
-def test_axes_in_another_order_are_not_taken_for_the_models(
-    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Their units are the same, so only the names tell them apart."""
-
-    def shear(name: str, columns: list[str]) -> Path:
-        data = write_dataset(tmp_path / name, {"edge_pose": 40}, info={"tasks": {"shear": {
-            "kind": "regression", "columns": columns}}})  # fmt: skip
-        (data / "edge_pose").rename(data / "shear")
-        file = data / "shear" / "vitactip" / "labels.csv"
-        file.write_text(file.read_text().replace("x_mm", "sx_mm").replace("z_mm", "sy_mm"))
-        return data
-
-    model = tmp_path / "tiny.onnx"
-    data = shear("one", ["sx_mm", "sy_mm"])
-    assert main(words(tmp_path, encoder=files / "encoder.safetensors", data=data, tasks="shear")) == ExitStatus.DONE
-    given = ["calibrate", str(model), str(shear("two", ["sy_mm", "sx_mm"])), "--out", str(tmp_path / "new.onnx")]
-    assert main(given) == ExitStatus.REFUSED
-    said = capsys.readouterr().err
-    assert "has the labels sy_mm, sx_mm, the model's shear answers sx in m, sy in m; give the same axes" in said
-
-
 def rewritten(data: Path, column: str, cells: Sequence[str]) -> Path:
     """The dataset with other cells in one column of its edge poses."""
     file = data / "edge_pose" / "vitactip" / "labels.csv"

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from test_calibrate import files, other_unit, rewritten  # noqa: F401
 from test_calibrate_units import units_file
+from test_export import words
+from tiny_dataset import write_dataset
 
 from sarl_training.calibration import labelled
 from sarl_training.calibration.coverage import check_inside, touching
@@ -153,3 +155,27 @@ def test_a_worse_fit_does_not_reach_the_file(
     old, new = (ModelFile(path).head("edge_pose") for path in (files / "tiny.onnx", out))
     assert np.array_equal(old.weight_FD, new.weight_FD) and np.array_equal(old.bias_D, new.bias_D)
     assert "no better than before on contacts left out: x, z, theta; the old head" in out.with_suffix(".md").read_text()
+
+
+def test_axes_in_another_order_are_not_taken_for_the_models(
+    files: Path,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Their units are the same, so only the names tell them apart."""
+
+    def shear(name: str, columns: list[str]) -> Path:
+        data = write_dataset(tmp_path / name, {"edge_pose": 40}, info={"tasks": {"shear": {
+            "kind": "regression", "columns": columns}}})  # fmt: skip
+        (data / "edge_pose").rename(data / "shear")
+        file = data / "shear" / "vitactip" / "labels.csv"
+        file.write_text(file.read_text().replace("x_mm", "sx_mm").replace("z_mm", "sy_mm"))
+        return data
+
+    model = tmp_path / "tiny.onnx"
+    data = shear("one", ["sx_mm", "sy_mm"])
+    assert main(words(tmp_path, encoder=files / "encoder.safetensors", data=data, tasks="shear")) == ExitStatus.DONE
+    given = ["calibrate", str(model), str(shear("two", ["sy_mm", "sx_mm"])), "--out", str(tmp_path / "new.onnx")]
+    assert main(given) == ExitStatus.REFUSED
+    said = capsys.readouterr().err
+    assert "has the labels sy_mm, sx_mm, the model's shear answers sx in m, sy in m; give the same axes" in said
