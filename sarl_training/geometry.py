@@ -25,9 +25,9 @@ def invert(affine_B23: Tensor) -> Tensor:
     return torch.cat([linear, -_product(linear, affine_B23[..., 2:])], dim=-1)
 
 
-def view_to_view(a_to_source_B23: Tensor, b_to_source_B23: Tensor) -> Tensor:
-    """The map from view a to view b (the paper's pi), given each view's map to their common source image."""
-    return compose(invert(b_to_source_B23), a_to_source_B23)
+def view_to_view(a_to_source: Tensor, b_to_source: Tensor) -> Tensor:
+    """The map from view a to view b (the paper's pi), given each view's map to their common source image; all B×2×3."""
+    return compose(invert(b_to_source), a_to_source)
 
 
 def apply(affine_B23: Tensor, points_N2: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ def test_maps_form_a_group(a, b, c):
 @settings(max_examples=50, deadline=None)
 def test_view_to_view_composes_and_inverts(a, b, c):
     close = {"rtol": 1e-5, "atol": 1e-5}
-    torch.testing.assert_close(geometry.view_to_view(a, a), IDENTITY, **close)
+    torch.testing.assert_close(geometry.view_to_view(a_to_source=a, b_to_source=a), IDENTITY, **close)
     torch.testing.assert_close(geometry.view_to_view(b, a), geometry.invert(geometry.view_to_view(a, b)), **close)
     through_b = geometry.compose(geometry.view_to_view(b, c), geometry.view_to_view(a, b))
     torch.testing.assert_close(geometry.view_to_view(a, c), through_b, **close)
