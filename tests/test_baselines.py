@@ -291,6 +291,7 @@ def test_the_papers_numbers():
     for name, numbers in expected.items():
         optim = parsed(name, "--preset", "paper").optim
         assert (optim.name, optim.lr, optim.weight_decay, optim.warmup) == numbers, name
+        assert optim.decay_all == (name in ("sarl", "simsiam", "densecl", "swav")), name
     methods = {name: parsed(name, "--preset", "paper").method for name in METHODS}
     assert (methods["barlow_twins"].width, methods["vicreg"].width, methods["swav"].prototypes) == (8192, 8192, 3000)
     assert (methods["cplearn"].width, methods["cplearn"].codes) == (2048, 16384)
