@@ -276,3 +276,9 @@ def test_a_declared_task_comes_back(axes):
     task = regression_task("mine", axes)
     assert tasks_of({"tasks": {"mine": declaration(task)}}, Path("x"))["mine"] == task
     assert (dict(zip(task.axes, task.units, strict=True))) == axes
+
+
+@pytest.mark.parametrize("name", ["saliency", "unfamiliarity", "diagnostics", "overlay", "force", "mine_covariance"])
+def test_a_name_that_the_model_file_or_the_node_has_is_refused(name):
+    with pytest.raises(UsageError, match=f"{name}: already means something else"):
+        regression_task(name, {"depth": "mm"})

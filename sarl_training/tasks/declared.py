@@ -10,7 +10,10 @@ from sarl_training.units import SI
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 # Topics, tensors and endings that already mean something in a model file or on the robot.
-RESERVED = {"image", "image_raw", "overlay", "unfamiliarity", *(task.output for task in TASKS.values())}
+RESERVED = {
+    "image", "image_raw", "overlay", "diagnostics", "unfamiliarity", "saliency",
+    *(task.output for task in TASKS.values()),
+}  # fmt: skip
 RESERVED_ENDINGS = ("_covariance", "_probability", "_probabilities")
 MOST_AXES = 16
 
