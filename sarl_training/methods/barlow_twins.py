@@ -19,7 +19,7 @@ class BarlowTwinsConfig:
     width: int = 2048
     """Width of the three layers of the projector: 2048 in solo-learn's ResNet-18 settings, 8192 in the paper."""
     off_diagonal: float = 0.0051
-    """Weight lambda of the off-diagonal correlations (paper, section 3.3)."""
+    """Weight lambda of the off-diagonal correlations (`--lambd` of the published code; 0.005 in the paper)."""
     loss_scale: float = 0.024
     """Factor on the whole loss (`--scale-loss` of the published code); its authors' value for 256 images per step."""
 

@@ -30,7 +30,7 @@ class DenseCLConfig:
     temperature: float = 0.2
     """Temperature tau of both terms (paper, section 4.1)."""
     dense_weight: float = 0.5
-    """Weight lambda of the dense term, the global one has the rest (paper, Eq. 4)."""
+    """Weight lambda of the dense term, the global one has the rest (paper, Eq. 3)."""
     queue: int = 2048
     """Keys to contrast with, per term: 65536 in the paper for 1.3 million images. At most a quarter of the images:
     larger queues hold the image itself."""

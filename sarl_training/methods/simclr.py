@@ -18,7 +18,7 @@ class SimCLRConfig:
     """SimCLR's own settings."""
 
     temperature: float = 0.1
-    """Temperature tau of NT-Xent; 0.1 is best at small batches and 100 epochs (SimCLR, table 5)."""
+    """Temperature tau of NT-Xent; 0.1 is best at 100 epochs (SimCLR, table 5)."""
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:

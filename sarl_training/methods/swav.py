@@ -58,8 +58,8 @@ class SwAV(Method):
     """Online clustering with multi-crop and a queue."""
 
     Config = SwAVConfig
-    # SGD in LARC (trust 0.001) over everything, prototypes too (main_swav.py): 0.6 down to 0.0006, weight decay 1e-6, no
-    # warm-up (swav_200ep_bs256).
+    # SGD in LARC (trust 0.001) over everything, prototypes too (main_swav.py); 0.6 down to 0.0006, weight decay 1e-6,
+    # no warm-up (swav_200ep_bs256).
     OPTIM: ClassVar = {
         "name": "lars", "lr": 0.6, "weight_decay": 1e-6, "decay_all": True, "warmup": 0.0, "final_lr": 1e-3,
     }  # fmt: skip
