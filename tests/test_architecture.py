@@ -194,3 +194,4 @@ def test_files_and_functions_stay_readable(path: Path) -> None:
 def test_layers_name_real_modules_once() -> None:
     names = [name for layer in LAYERS for name in layer]
     assert len(names) == len(set(names))
+    assert set(names) <= set(training_imports())
