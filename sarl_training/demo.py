@@ -17,6 +17,7 @@ from pathlib import Path
 
 from sarl_training import export, pretrain, probe, simulate
 from sarl_training.atomic_file import write_atomically
+from sarl_training.config import check_seed
 from sarl_training.errors import RunFailed, UsageError
 from sarl_training.output_place import check_writable
 from sarl_training.run_folder import provenance
@@ -42,6 +43,9 @@ class DemoConfig:
     """Folder of the demo; what an earlier demo left there is replaced, a folder of anything else refused."""
     seed: int = 0
     """Seed of the data and the training."""
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
 
 def run(config: DemoConfig) -> None:
