@@ -50,7 +50,7 @@ def collapse_alarm(feature_std: float, effective_rank: float) -> str:
     return (
         f"the representation is collapsing: feature std {feature_std:.3f} (alarm below {COLLAPSED_STD}), "
         f"effective rank {effective_rank:.1f} (alarm below {COLLAPSED_RANK}); "
-        "lower --optim.lr, raise --method.ema-decay or the batch size"
+        "lower --optim.lr, raise the batch size, or --method.ema-decay where the method has one"
     )
 
 
