@@ -162,10 +162,10 @@ def _scatter(run: Run, place: Workplace) -> dict[str, Any]:
     true_ND, frozen_ND = measures.edge_points(encoder, task, table, size, run.seed)
     with np.load(place.artifact(supervised)) as file:
         learned_ND = file["predicted"]
-    rounded = {"true": true_ND, "sarl": frozen_ND, "supervised": learned_ND}
+    points = {"true": true_ND, "sarl": frozen_ND, "supervised": learned_ND}
     return {
         "axes": [f"{axis} ({unit})" for axis, unit in zip(task.axes, task.units, strict=True)],
-        "points": {name: np.round(values.astype(float), 4).tolist() for name, values in rounded.items()},
+        "points": {name: np.round(values.astype(float), 4).tolist() for name, values in points.items()},
     }
 
 

@@ -75,7 +75,7 @@ class Estimate(Mapping[str, np.ndarray]):
         return float(self[contact[0].name][0]) if contact else None
 
     def covariance(self, name: str) -> np.ndarray:
-        """3x3 covariance of a geometric output, in its axes' units."""
+        """Covariance [D, D] of a geometric output of D axes, in the products of their units."""
         return self[self.contract.outputs[name].covariance]
 
     def classes(self, name: str) -> dict[str, float]:
