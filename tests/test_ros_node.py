@@ -213,6 +213,25 @@ def test_wrong_parameters_end_with_one_line(words: list[str], named: str) -> Non
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["-p", "model=mine"], "model=mine"),
+        (["-r", "image_raw:=/camera/image-raw"], "/camera/image-raw"),
+        (["--params-file", "/no/such/file.yaml"], "/no/such/file.yaml"),
+        (["--log-level", "loud"], "loud"),
+        (["--remap-all"], "--remap-all"),
+    ],
+)
+@pytest.mark.parametrize("module", [NODE, "sarl_demo.edge_follower"])
+def test_words_that_ros_refuses_are_named_in_the_last_line(module: str, words: list[str], named: str) -> None:
+    command = [sys.executable, "-m", module, "--ros-args", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert named in done.stderr.strip().splitlines()[-1]
+
+
 def test_without_the_workspace_the_node_says_so() -> None:
     environment = {**os.environ, "AMENT_PREFIX_PATH": sys.prefix}
     done = subprocess.run([sys.executable, "-m", NODE], capture_output=True, text=True, check=False, env=environment)
