@@ -118,11 +118,11 @@ def test_the_contact_gate_can_be_opened(peer: Peer, tmp_path: Path) -> None:
 
 
 def test_compressed_images_and_a_region(peer: Peer, model: Path, tmp_path: Path) -> None:
-    camera = peer.node.create_publisher(CompressedImage, "image_raw/compressed", 1)
+    camera = peer.node.create_publisher(CompressedImage, "/camera/image/compressed", 1)
     image = BLACK.copy()
     image[:20, :20] = 255
     words = parameters(model=model, image_transport="compressed", region="[0, 0, 20, 20]", reliability="reliable")
-    with running(NODE, tmp_path / "log", *words):
+    with running(NODE, tmp_path / "log", *words, "-r", "image_raw:=/camera/image"):
         message = CompressedImage(format="png", data=cv2.imencode(".png", image)[1].tobytes())
         timer = peer.node.create_timer(0.1, lambda: camera.publish(message))
         peer.spin_until(lambda: peer.heard["edge_pose"], "an answer")
