@@ -81,14 +81,13 @@ def perception_node(context: LaunchContext) -> list[Node]:
     for name in ("autostart", "use_sim_time"):
         if name in given:
             parameters[name] = BOOLEANS[given[name]]
-    topic = given["image_topic"]
     return [
         Node(
             package="sarl_perception",
             executable="perception_node",
             namespace=given.get("namespace", ""),
             parameters=[str(params_file), parameters],
-            remappings=[("image_raw", topic), ("image_raw/compressed", f"{topic}/compressed")],
+            remappings=[("image_raw", given["image_topic"])],
             ros_arguments=["--log-level", given["log_level"]],
             output="screen",
         )

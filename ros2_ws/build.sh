@@ -13,7 +13,8 @@ refuse() {
   exit 1
 }
 
-[ -x "$python" ] || refuse "no virtual environment at $VIRTUAL_ENV: run make setup, or activate one"
+[ -x "$python" ] || refuse \
+  "no virtual environment at $VIRTUAL_ENV: run make setup, activate one, or make one without torch (README, On the robot)"
 export VIRTUAL_ENV PATH="$VIRTUAL_ENV/bin:$PATH"
 for tool in cmake make c++; do
   command -v "$tool" >/dev/null || refuse "$tool not found: sudo apt install cmake make g++ python3-dev"

@@ -118,11 +118,11 @@ def test_the_contact_gate_can_be_opened(peer: Peer, tmp_path: Path) -> None:
 
 
 def test_compressed_images_and_a_region(peer: Peer, model: Path, tmp_path: Path) -> None:
-    camera = peer.node.create_publisher(CompressedImage, "image_raw/compressed", 1)
+    camera = peer.node.create_publisher(CompressedImage, "/camera/image/compressed", 1)
     image = BLACK.copy()
     image[:20, :20] = 255
     words = parameters(model=model, image_transport="compressed", region="[0, 0, 20, 20]", reliability="reliable")
-    with running(NODE, tmp_path / "log", *words):
+    with running(NODE, tmp_path / "log", *words, "-r", "image_raw:=/camera/image"):
         message = CompressedImage(format="png", data=cv2.imencode(".png", image)[1].tobytes())
         timer = peer.node.create_timer(0.1, lambda: camera.publish(message))
         peer.spin_until(lambda: peer.heard["edge_pose"], "an answer")
@@ -211,6 +211,25 @@ def test_wrong_parameters_end_with_one_line(words: list[str], named: str) -> Non
     assert done.returncode == 1
     assert named in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["-p", "model=mine"], "model=mine"),
+        (["-r", "image_raw:=/camera/image-raw"], "/camera/image-raw"),
+        (["--params-file", "/no/such/file.yaml"], "/no/such/file.yaml"),
+        (["--log-level", "loud"], "loud"),
+        (["--remap-all"], "--remap-all"),
+    ],
+)
+@pytest.mark.parametrize("module", [NODE, "sarl_demo.edge_follower"])
+def test_words_that_ros_refuses_are_named_in_the_last_line(module: str, words: list[str], named: str) -> None:
+    command = [sys.executable, "-m", module, "--ros-args", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert named in done.stderr.strip().splitlines()[-1]
 
 
 def test_without_the_workspace_the_node_says_so() -> None:

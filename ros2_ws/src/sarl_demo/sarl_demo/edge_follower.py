@@ -23,7 +23,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from sarl_msgs.msg import ContactStamped
-from sarl_perception.ros_process import ignore_signals
+from sarl_perception.ros_process import ignore_signals, start
 from std_msgs.msg import Header, String
 
 from sarl_demo.edge_servo import EdgeServo, Phase
@@ -125,7 +125,7 @@ def main(args: list[str] | None = None) -> int:
     is_asked_to_end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):  # not rclpy's handlers: the context must live for that last command
         signal.signal(number, lambda *_: is_asked_to_end.set())
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    start(args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         follower = EdgeFollower()
         executor = SingleThreadedExecutor()

@@ -13,7 +13,8 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from sarl_perception.frame_counters import FrameCounters
 
-TRANSPORTS = {"raw": (Image, "image_raw"), "compressed": (CompressedImage, "image_raw/compressed")}
+BASE_TOPIC = "image_raw"
+TRANSPORTS = {"raw": (Image, ""), "compressed": (CompressedImage, "/compressed")}
 RELIABILITIES = {"best_effort": ReliabilityPolicy.BEST_EFFORT, "reliable": ReliabilityPolicy.RELIABLE}
 
 
@@ -89,7 +90,9 @@ class Camera:
             return self._create(None)
 
     def _create(self, note_lost: Callable[[Any], None] | None) -> Any:
-        message_type, topic = TRANSPORTS[self._transport]
+        message_type, suffix = TRANSPORTS[self._transport]
+        # The base topic is remapped first, as image_transport does it: one remapping serves every transport.
+        topic = self._node.resolve_topic_name(BASE_TOPIC) + suffix
         events = SubscriptionEventCallbacks(incompatible_qos=self._note_incompatible, message_lost=note_lost)
         return self._node.create_subscription(message_type, topic, self._receive, self._qos, event_callbacks=events)
 
