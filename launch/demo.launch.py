@@ -21,7 +21,10 @@ SERVO_PARAMETERS = str(Path(get_package_share_directory("sarl_demo")) / "config"
 ARGUMENTS = [
     DeclareLaunchArgument("dataset", default_value="", description="Dataset folder written by sarl-train simulate"),
     DeclareLaunchArgument(
-        "outline", default_value="", description="Object to follow: disc, square, tear_drop, clover or wave"
+        "outline",
+        default_value="",
+        choices=["", "disc", "square", "tear_drop", "clover", "wave"],
+        description="Object to follow",
     ),
     DeclareLaunchArgument("seed", default_value="", description="Where over the outline the tip starts"),
     DeclareLaunchArgument("rate", default_value="", description="Frames per second"),
@@ -59,11 +62,25 @@ def _parameters(given: dict[str, str]) -> dict[str, Any]:
     """Parameters of the camera."""
     if ("dataset" in given) == ("outline" in given):
         raise RuntimeError("give either dataset:=FOLDER to replay, or outline:=disc (or another) to follow")
-    parameters = {name: kind(given[name]) for name, kind in (("rate", float), ("seed", int)) if name in given}
+    source, other = ("outline", "count") if "outline" in given else ("dataset", "seed")
+    if other in given:
+        raise RuntimeError(f"{other}:={given[other]} does nothing with {source}:=; leave one of the two out")
+    numbers = {"rate": float, "seed": int, "count": int}
+    parameters = {name: _number(name, given[name], kind) for name, kind in numbers.items() if name in given}
     if "outline" in given:
         return parameters | {"outline": given["outline"]}
-    parameters |= {"dataset": str(Path(given["dataset"]).expanduser().absolute()), "wait_for": "image"}
-    return parameters | ({"count": int(given["count"])} if "count" in given else {})
+    dataset = Path(given["dataset"]).expanduser().absolute()
+    if not dataset.is_dir():
+        raise RuntimeError(f"dataset: no such folder {dataset}; sarl-train simulate --out FOLDER writes one")
+    return parameters | {"dataset": str(dataset), "wait_for": "image"}
+
+
+def _number(name: str, text: str, kind: type[int] | type[float]) -> float:
+    try:
+        return kind(text)
+    except ValueError as error:
+        allowed = "a whole number" if kind is int else "a number"
+        raise RuntimeError(f"{name} is {text!r}; allowed: {allowed}") from error
 
 
 def _node(given: dict[str, str], executable: str, parameters: list[Any]) -> Node:

@@ -20,6 +20,8 @@ import pytest
 import robot_side
 from tiny_model import write_model
 
+from sarl_training.simulation.outlines import OUTLINES
+
 LAUNCH = robot_side.ROOT / "launch"
 RUNNER = Path(__file__).with_name("run_launch_file.py")
 NO_LAUNCH = "launch_ros is not on the Python index: source a ROS 2 installation to run the launch files"
@@ -53,6 +55,12 @@ def test_arguments_are_declared_with_descriptions(name: str) -> None:
     ]
     assert [argument for argument, _ in declared] == ARGUMENTS[name]
     assert all("description" in keywords for _, keywords in declared)
+
+
+def test_the_demo_offers_every_outline() -> None:
+    tree = ast.parse((LAUNCH / "demo.launch.py").read_text(encoding="utf-8"))
+    choices = [node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "choices"]
+    assert [ast.literal_eval(node) for node in choices] == [["", *OUTLINES]]
 
 
 def test_launch_files_parameters_and_models_are_installed() -> None:
@@ -168,7 +176,11 @@ def test_demo_launch_answers_its_camera(domain: None, tmp_path: Path, params_fil
         ("vitactip.launch.py", {"region": "whole"}, "region"),
         ("vitactip.launch.py", {"params_file": "/no/such/file.yaml"}, "no such file /no/such/file.yaml"),
         ("demo.launch.py", {}, "dataset"),
-        ("demo.launch.py", {"outline": "disc", "rate": "fast"}, "fast"),
+        ("demo.launch.py", {"dataset": "/no/such/folder"}, "no such folder /no/such/folder"),
+        ("demo.launch.py", {"outline": "cube"}, "Valid options are"),
+        ("demo.launch.py", {"outline": "disc", "count": "3"}, "count:=3 does nothing with outline"),
+        ("demo.launch.py", {"outline": "disc", "rate": "fast"}, "rate is 'fast'"),
+        ("demo.launch.py", {"outline": "disc", "seed": "1.5"}, "seed is '1.5'"),
     ],
 )
 def test_wrong_arguments_are_named(
