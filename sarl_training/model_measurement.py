@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from sarl_training import pictures
 from sarl_training.dataset import Table, load_images
 from sarl_training.deployed_model import UNFAMILIARITY
 from sarl_training.labels import SPLITS
 from sarl_training.model_card import TaskFacts, UnlikeFacts
 from sarl_training.onnx_file import OnnxModel
-from sarl_training.pictures import confusion_matrices, predicted_against_true
 from sarl_training.task_answers import answers, calibration, errors, labels
 from sarl_training.tasks import Task
 from sarl_training.unlike_frames import SAME_CONTACT, UNLIKE
@@ -72,11 +72,9 @@ def draw(path: Path, task: Task, test: Table, outputs: Outputs, simulated: bool)
     """The head's picture: predicted against true, or a confusion matrix."""
     title = f"{task.output}{' (simulated)' if simulated else ''}"
     found, true = answers(task, outputs), labels(task, test).numpy()
-    if task.kind == "classification":
-        confusion_matrices(path, title, test.class_names, true, {"exported file": found})
-    else:
-        axes = [f"{axis} ({unit})" for axis, unit in zip(task.axes, task.units, strict=True)]
-        predicted_against_true(path, title, axes, true / task.si_scale, {"exported file": found / task.si_scale})
+    if task.kind == "regression":
+        found, true = found / task.si_scale, true / task.si_scale
+    pictures.predictions(path, title, task, test.class_names, true, {"exported file": found})
 
 
 def _facts(

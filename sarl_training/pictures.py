@@ -1,4 +1,4 @@
-"""Pictures of predictions: predicted against true (the paper's Fig. 4) and confusion matrices."""
+"""Pictures of predictions: predicted against true (the paper's Fig. 4), confusion matrices, Top-1 of several sets."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,25 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from sarl_training.atomic_file import write_atomically
+from sarl_training.tasks import Task
 
 _DPI = 110
+
+
+def predictions(
+    path: Path,
+    title: str,
+    task: Task,
+    class_names: Sequence[str],
+    true: np.ndarray,
+    predicted: Mapping[str, np.ndarray],
+) -> None:
+    """A task's picture, written as PNG: labels in the dataset's units [N, D], or class indices [N], by model."""
+    if task.kind == "classification":
+        confusion_matrices(path, title, class_names, true, predicted)
+    else:
+        axes = [f"{axis} ({unit})" for axis, unit in zip(task.axes, task.units, strict=True)]
+        predicted_against_true(path, title, axes, true, predicted)
 
 
 def predicted_against_true(
@@ -26,6 +43,7 @@ def predicted_against_true(
             axis.plot(ends, ends, color="0.6", linewidth=1)
             axis.scatter(true_N, value_N, s=6, alpha=0.5, linewidths=0)
             axis.set_title(f"{model}: MAE {np.abs(value_N - true_N).mean():.3g}", fontsize=9)
+            axis.locator_params(axis="x", nbins=4)
             axis.set_xlabel(f"true {name}")
             axis.set_ylabel(f"predicted {name}")
     _save(figure, path)
@@ -41,6 +59,7 @@ def before_and_after(path: Path, title: str, axes: Sequence[str], before_ND: np.
         axis.plot(ends, ends, color="0.6", linewidth=1)
         axis.scatter(before_N, after_N, s=10, alpha=0.6, linewidths=0)
         axis.set_title(f"moved by {(after_N - before_N).mean():+.3g} on average", fontsize=9)
+        axis.locator_params(axis="x", nbins=4)
         axis.set_xlabel(f"{name} as it was")
         axis.set_ylabel(f"{name} after")
     _save(figure, path)
@@ -65,6 +84,32 @@ def confusion_matrices(
         axis.set_yticks(range(classes), class_names, fontsize=7)
         axis.set_xlabel("predicted")
         axis.set_ylabel("true")
+    _save(figure, path)
+
+
+def top1_of_sets(
+    path: Path, title: str, chances: Mapping[str, float], top1: Mapping[str, Mapping[str, tuple[float, float]]]
+) -> None:
+    """Top-1 of every model in `top1` by the set's name, mean and standard deviation of 0 to 1; written as PNG.
+
+    `chances` has the sets in their order, with what guessing gets.
+    """
+    figure = Figure(figsize=(2.2 + (0.4 + 0.35 * len(top1)) * len(chances), 4), layout="constrained")
+    figure.suptitle(title, wrap=True, fontsize=9)
+    axis = figure.subplots()
+    places, width = np.arange(len(chances)), 0.8 / len(top1)
+    for number, (model, by_set) in enumerate(top1.items()):
+        means, spreads = (100 * np.array(values) for values in zip(*(by_set[name] for name in chances), strict=True))
+        offset = (number - (len(top1) - 1) / 2) * width
+        axis.bar(places + offset, means, width, yerr=spreads, capsize=2, label=model)
+    axis.hlines(
+        [100 * chance for chance in chances.values()], places - 0.45, places + 0.45,
+        colors="black", linestyles="dotted", label="guessing",
+    )  # fmt: skip
+    axis.set_xticks(places, chances, rotation=30, ha="right", rotation_mode="anchor", fontsize=8)
+    axis.set_ylim(0, 100)
+    axis.set_ylabel("Top-1 (%)")
+    figure.legend(loc="outside lower center", ncols=4, fontsize=8)
     _save(figure, path)
 
 

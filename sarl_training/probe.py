@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
+from sarl_training import pictures
 from sarl_training.atomic_file import write_atomically
 from sarl_training.config import Device, check_seed
 from sarl_training.dataset import Dataset, Table, load_images
@@ -21,11 +21,10 @@ from sarl_training.labels import SPLITS
 from sarl_training.linear_probe import LinearProbe
 from sarl_training.networks import Encoder, load_encoder
 from sarl_training.output_place import check_out
-from sarl_training.pictures import confusion_matrices, predicted_against_true
 from sarl_training.probe_metrics import table_lines
 from sarl_training.readouts import READOUTS
 from sarl_training.run_folder import provenance
-from sarl_training.task_probe import Fold, fit_probe, mean_prediction, score, task_labels
+from sarl_training.task_probe import Fold, fit_probe, mean_prediction, said, score, task_labels
 from sarl_training.task_tables import known_tasks, task_tables
 from sarl_training.tasks import Task
 
@@ -115,10 +114,11 @@ def _probe_task(
         for split in ("val", "test")
     }
     first = {
-        f"{title_of}, seed {config.seed}": predictions[model]["test"][0]
+        f"{title_of}, seed {config.seed}": said(task, predictions[model]["test"][0]).numpy()
         for model, title_of in (("encoder", "encoder"), ("random_init", "random-init"))
     }
-    _draw(task, table, labels[index["test"]], first, config.out, title)
+    true, picture = labels[index["test"]].numpy(), config.out / f"{task.name}.png"
+    pictures.predictions(picture, title, task, table.class_names, true, first)
     return {
         "kind": task.kind,
         "count": {split: len(rows) for split, rows in index.items()},
@@ -127,14 +127,3 @@ def _probe_task(
             for model, splits in predictions.items()
         },
     }
-
-
-def _draw(task: Task, table: Table, true: Tensor, predictions: Mapping[str, Tensor], out: Path, title: str) -> None:
-    """Test predictions, by the name that each gets in the picture."""
-    if task.kind == "regression":
-        axes = [f"{axis} ({unit})" for axis, unit in zip(task.axes, task.units, strict=True)]
-        values = {model: value.numpy() for model, value in predictions.items()}
-        predicted_against_true(out / f"{task.name}.png", title, axes, true.numpy(), values)
-    else:
-        chosen = {model: value.argmax(1).numpy() for model, value in predictions.items()}
-        confusion_matrices(out / f"{task.name}.png", title, table.class_names, true.numpy(), chosen)

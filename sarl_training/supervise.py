@@ -65,7 +65,7 @@ class SuperviseConfig:
     data: Path
     """Dataset folder with labels."""
     out: Path
-    """Folder to write: one run folder per task, and supervise.json with all test scores."""
+    """Folder to write: one run folder per task, with a picture, and supervise.json with all test scores."""
     encoder: Path | None = None
     """Run folder of `pretrain`, or encoder file, to start from; random weights when not given."""
     readout: Readout = "gap"
@@ -151,7 +151,7 @@ def run(config: SuperviseConfig) -> None:
     results = {name: _learn(config, fabric, tasks[name], table, origin, start) for name, table in tables.items()}
     record = {"title": title, **origin, "config": settings.to_dict(config), "tasks": results}
     write_atomically(config.out / "supervise.json", (json.dumps(record, indent=2) + "\n").encode())
-    print(f"written: {config.out / 'supervise.json'}; each task's encoder is in its folder beside it")
+    print(f"written: {config.out / 'supervise.json'}; each task's encoder and picture are in its folder beside it")
 
 
 def _learn(

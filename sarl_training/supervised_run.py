@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sarl_training import diagnostics, unit_offsets
+from sarl_training import diagnostics, pictures, unit_offsets
 from sarl_training.atomic_file import write_atomically
 from sarl_training.config import to_dict
 from sarl_training.dataset import Table
@@ -25,7 +25,7 @@ from sarl_training.readouts import READOUTS, SPATIAL_GRIDS
 from sarl_training.run_folder import RunFolder
 from sarl_training.run_log import RunLog
 from sarl_training.sampler import Sampler
-from sarl_training.task_probe import mean_prediction, score, task_labels
+from sarl_training.task_probe import mean_prediction, said, score, task_labels
 from sarl_training.tasks import Task
 from sarl_training.unit_offsets import UnitSampler
 from sarl_training.views import ViewConfig, make_view
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT_SECONDS = 60.0  # at least so long between two checkpoints, each after an epoch
 PREDICTIONS_FILE = "predictions.npz"
+PICTURE_FILE = "predictions.png"
 EVALUATED_AT_ONCE = 128  # images
 Readout = Literal["gap", "spatial"]
 WIDTHS: dict[Readout, int] = {
@@ -220,7 +221,7 @@ class SupervisedRun:
             rows_N = self.data.rows(split)
             predicted_1ND = self._predict(rows_N).cpu()[None]
             if split == "test":
-                self._write_predictions(labels_N[rows_N], predicted_1ND[0])
+                self._keep_predictions(labels_N[rows_N], predicted_1ND[0])
             mean_1ND = mean_prediction(task, labels_N[self.train_rows], len(rows_N), predicted_1ND.shape[2])
             for model, values_1ND in {"supervised": predicted_1ND, "mean": mean_1ND}.items():
                 scores[model][split] = score(task, values_1ND, labels_N[rows_N])
@@ -228,11 +229,15 @@ class SupervisedRun:
         chosen = {"epoch": self.best["epoch"], "val_error": self.best["error"]}
         return {"kind": task.kind, "count": count, "chosen": chosen, **scores}
 
-    def _write_predictions(self, true_N: Tensor, predicted_ND: Tensor) -> None:
-        """What was predicted on test, for pictures."""
+    def _keep_predictions(self, true_N: Tensor, predicted_ND: Tensor) -> None:
+        """What was predicted on test, as numbers and as a picture."""
         buffer = io.BytesIO()
         np.savez(buffer, true=true_N.numpy(), predicted=predicted_ND.float().numpy())
         write_atomically(self.folder.path / PREDICTIONS_FILE, buffer.getvalue())
+        task, table = self.data.task, self.data.table
+        title = f"{self.metadata['method']}{' (simulated)' if self.metadata['simulated'] else ''}, test"
+        found = {f"seed {self.config.seed}": said(task, predicted_ND.float()).numpy()}
+        pictures.predictions(self.folder.path / PICTURE_FILE, title, task, table.class_names, true_N.numpy(), found)
 
     def _save(self) -> None:
         state = {"step": self.step, "best": self.best}

@@ -38,6 +38,11 @@ def mean_prediction(task: Task, train: Tensor, count: int, classes: int) -> Tens
     return prior(train, classes, count)
 
 
+def said(task: Task, predicted: Tensor) -> Tensor:
+    """Of predictions [N, D or K]: labels [N, D], or the likeliest classes [N]."""
+    return predicted if task.kind == "regression" else predicted.argmax(1)
+
+
 def score(task: Task, predicted: Tensor, true: Tensor) -> Scores:
     """Of predictions [S, N, D or K]: per axis or per rank, with the spread over seeds."""
     if task.kind == "regression":

@@ -23,6 +23,7 @@ from sarl_training.fine_tuning import FineTuning, fine_tune
 from sarl_training.labels import SPLITS
 from sarl_training.networks import Encoder, load_encoder
 from sarl_training.output_place import check_out
+from sarl_training.pictures import top1_of_sets
 from sarl_training.probe_metrics import Scores, classification_scores
 from sarl_training.run_folder import provenance
 from sarl_training.transfer_sets import transfer_tables
@@ -41,7 +42,7 @@ class TransferConfig:
     data: Path
     """Dataset folder with classification sets: of `simulate --suite transfer`, or of `ingest class_folders`."""
     out: Path
-    """Folder for transfer.json."""
+    """Folder for transfer.json and transfer.png."""
     encoder: Path | None = None
     """Run folder of `pretrain`, or an encoder file; not needed for random_init and supervised."""
     models: tuple[Model, ...] = ("encoder", "random_init", "supervised")
@@ -76,7 +77,7 @@ class TransferConfig:
 
 
 def run(config: TransferConfig) -> None:
-    """Print a table of Top-1 and Top-5 on test, mean ± std over seeds; write transfer.json."""
+    """Print a table of Top-1 and Top-5 on test, mean ± std over seeds; write transfer.json and transfer.png."""
     check_out(config.out, config.data)
     device = resolve_device(config.device)
     encoder, metadata = load_encoder(config.encoder) if config.encoder else (None, {})
@@ -109,7 +110,8 @@ def run(config: TransferConfig) -> None:
         "sets": results,
     }
     write_atomically(config.out / "transfer.json", (json.dumps(record, indent=2) + "\n").encode())
-    print(f"written: {config.out / 'transfer.json'}")
+    _draw(config, title, tables, results)
+    print(f"written: {config.out / 'transfer.json'} and a picture, transfer.png, beside it")
 
 
 def _warn_of_its_own_sensor(
@@ -148,6 +150,21 @@ def _measure(
             split: classification_scores(torch.stack(values), labels[rows[split]]) for split, values in logits.items()
         }
     return scores
+
+
+def _draw(
+    config: TransferConfig,
+    title: str,
+    tables: Mapping[tuple[str, str], Table],
+    results: Mapping[str, Mapping[str, Mapping[str, Scores]]],
+) -> None:
+    chances = {f"{task}/{sensor}": 1 / len(table.class_names) for (task, sensor), table in tables.items()}
+    by_model = {model: {name: models[model]["test"] for name, models in results.items()} for model in config.models}
+    top1 = {
+        _TITLES[model]: {name: (scores["top1"], scores["top1_std"]) for name, scores in of_model.items()}
+        for model, of_model in by_model.items()
+    }
+    top1_of_sets(config.out / "transfer.png", title, chances, top1)
 
 
 def random_start(table: Table, size: int, seed: int, device: torch.device) -> Encoder:

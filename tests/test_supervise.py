@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -47,6 +48,7 @@ def test_the_epoch_with_the_least_val_error_is_kept(finished):
         chosen = json.loads((finished / task / "result.json").read_text())["chosen"]
         assert chosen == {"epoch": int(np.argmin(errors)) + 1, "val_error": min(errors)}
         assert not (finished / task / "checkpoints").exists()
+        assert cv2.imread(str(finished / task / "predictions.png")).std() > 10
 
 
 def test_probe_reads_the_encoder(finished, data, tmp_path):

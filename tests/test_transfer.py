@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -84,6 +85,7 @@ def test_transfer_reports_every_set_beside_its_bounds(files: Path, capsys: pytes
         assert set(scores) == {"encoder", "random_init", "supervised"}
         for model in scores.values():
             assert set(model["test"]) == {"top1", "top1_std"} and 0 <= model["test"]["top1"] <= 1
+    assert cv2.imread(str(files / "out" / "transfer.png")).std() > 20
     assert record["simulated"] is False and record["seeds"] == 2 and len(record["data"]["sha256"]) == 64
     printed = capsys.readouterr().out
     assert "(simulated)" not in printed and "random-init" in printed and "±" in printed
