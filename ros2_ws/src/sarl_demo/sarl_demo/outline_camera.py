@@ -49,8 +49,10 @@ class OutlineCamera(Node):
             )
         except ValueError as error:
             raise SettingsRefused(f"parameter {error}") from error
+        start = self._scene.start(settings.start_height * MM)
+        self._scene.render(start)  # the first is slow: before a publisher promises frames
         self._tip = MovingTip(
-            self._scene.start(settings.start_height * MM),
+            start,
             time.monotonic(),
             speed_mm_s=settings.max_speed * MM,
             turn_rad_s=settings.max_turn_rate,
@@ -68,8 +70,7 @@ class OutlineCamera(Node):
         self._renderer = threading.Thread(target=self._render_frames, name="renderer", daemon=True)
 
     def start(self) -> None:
-        """Begin to publish frames; the first rendering is slow and not published."""
-        self._scene.render(self._tip.pose(time.monotonic()))
+        """Begin to publish frames."""
         self._renderer.start()
 
     def close(self) -> None:
