@@ -110,7 +110,9 @@ def _one_line(boxed: str) -> str:
     text = re.sub(r"\x1b\[[0-9;]*m|[─-╿]", " ", boxed).split("For full helptext")[0]
     title, *lines = [" ".join(line.split()) for line in text.splitlines() if line.strip("- ")]
     said = " ".join(lines) or title
-    return re.split(r" Got errors:| Argument helptext:", said)[0].removeprefix("Error parsing ").rstrip(".")
+    said = re.split(r" Got errors:| Argument helptext:", said)[0].removeprefix("Error parsing ").rstrip(".")
+    said = re.sub(r"invalid literal for int\(\) with base 10: (.*)", r"\1 is no whole number", said)
+    return re.sub(r"could not convert string to float: (.*)", r"\1 is no number", said)
 
 
 def _overview() -> str:

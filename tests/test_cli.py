@@ -93,6 +93,8 @@ def test_help_names_the_flags(verb, capsys):
         ),
         (["pretrain", "sarl", "--data", "{root}/data", "--out", "{root}/x", "--seed", "-1"], 2, "--seed -1"),
         (["simulate", "--out", "{root}/x", "--seed", str(2**31)], 2, "from 0 to 2147483647"),
+        (["simulate", "--out", "{root}/x", "--seed", "1.5"], 2, "--seed: '1.5' is no whole number"),
+        (["transfer", "--data", "{root}/data", "--out", "{root}/x", "--lr", "fast"], 2, "--lr: 'fast' is no number"),
         (["demo", "--out", "{root}/x", "--seed", "-1"], 2, "from 0 to 2147483647"),
         (["simulate", "--out", "{root}/x", "--suite", "tiny"], 2, "sarl-train: invalid choice 'tiny'"),
         (["simulate", "--out", "{root}/run/config.yaml/x", "--suite", "smoke"], 2, "config.yaml is a file"),
