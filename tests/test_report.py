@@ -21,7 +21,8 @@ from sarl_training.networks import Encoder, save_encoder
 from sarl_training.pretrain_config import PretrainConfig
 from sarl_training.run_folder import RunFolder
 from sarl_training.run_report import keep_samples, pictures, write_report
-from sarl_training.run_report.record import Curve, read_run
+from sarl_training.run_report.curves import SPEED, WATCHED, draw_gradient_shares, draw_panels
+from sarl_training.run_report.record import Curve, RunRecord, read_run
 from sarl_training.run_report.samples import KEPT, Samples, read_samples
 from sarl_training.run_report.verdict import judge
 from sarl_training.views import ViewConfig, ViewPlan
@@ -150,6 +151,22 @@ def test_few_images_are_kept(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------- page
+
+
+def test_no_label_of_a_curve_is_cut_off(tmp_path: Path) -> None:
+    """Browsers show an SVG's box only; digits and lower-case letters are about 0.6 of the font size wide."""
+    falling = Curve(EPOCHS, np.linspace(1e-3, 0, 30))
+    terms = {f"gradient/{name}": Curve(EPOCHS, np.ones(30)) for name in ("global", "sal", "ppda", "ram")}
+    run = RunRecord(tmp_path, {}, {}, {"lr": falling, **curves(), **terms})
+    for svg in (draw_gradient_shares(run), draw_panels({"": run}, WATCHED), draw_panels({"": run}, SPEED)):
+        width = float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1])
+        texts = re.findall(r'font-size: ([\d.]+)px.*?text-anchor: (\w+)" x="([\d.]+)".*?>(.*?)</text>', svg)
+        assert len(texts) > 8
+        for size, anchor, x, words in texts:
+            left = float(x) - {"start": 0, "middle": 0.5, "end": 1}[anchor] * 0.6 * float(size) * len(words)
+            assert 0 <= left and left + 0.6 * float(size) * len(words) <= width, words
+    once = {name: Curve(curve.epoch[:1], curve.value[:1]) for name, curve in terms.items()}
+    assert draw_gradient_shares(RunRecord(tmp_path, {}, {}, once)) == ""
 
 
 def test_one_run_is_one_page_that_loads_nothing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
