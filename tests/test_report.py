@@ -164,7 +164,7 @@ def test_no_label_of_a_curve_is_cut_off(tmp_path: Path) -> None:
         assert len(texts) > 8
         for size, anchor, x, words in texts:
             left = float(x) - {"start": 0, "middle": 0.5, "end": 1}[anchor] * 0.6 * float(size) * len(words)
-            assert 0 <= left and left + 0.6 * float(size) * len(words) <= width, words
+            assert left >= 0 and left + 0.6 * float(size) * len(words) <= width, words
     once = {name: Curve(curve.epoch[:1], curve.value[:1]) for name, curve in terms.items()}
     assert draw_gradient_shares(RunRecord(tmp_path, {}, {}, once)) == ""
 
