@@ -40,7 +40,8 @@ def write_run(path: Path, method: str = "sarl", seed: int = 0, probe: bool = Tru
     torch.manual_seed(seed)
     config = PretrainConfig(method, METHODS[method].Config(), data=Path("data"), out=path, image_size=64, seed=seed)
     folder = RunFolder(path)
-    origin = {"command": "sarl-train <pretrain>", "commit": "c" * 40, "simulated": True, "images": 99}
+    origin = {"command": "sarl-train <pretrain>", "commit": "c" * 40, "simulated": True, "images": 99,
+              "resumed": [{"command": "sarl-train pretrain --resume"}]}  # fmt: skip
     folder.start(to_yaml(config), {**origin, "data_sha256": "d" * 64})
     for step in range(1, 11):
         terms = {"loss": 3 / step, "global": 2 / step, "sal": 1 / step} if method == "sarl" else {"loss": 3 / step}
@@ -181,6 +182,7 @@ def test_one_run_is_one_page_that_loads_nothing(tmp_path: Path, capsys: pytest.C
     assert page.fetched and all(link.startswith(("data:image/png;base64,", "#")) for link in page.fetched)
     assert not re.search(r"@import|url\((?!#)", page.text)
     assert "sarl-train &lt;pretrain&gt;" in page.text and "<pretrain>" not in page.text
+    assert "<td>resumed.1.command</td><td>sarl-train pretrain --resume</td>" in page.text
     assert "prototypes are dead" in page.text and page.text.count("<svg") == 6
 
 
