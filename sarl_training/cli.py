@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import re
+import select
 import sys
 import traceback
 
@@ -44,7 +45,9 @@ def main(argv: list[str] | None = None) -> int:
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_MININTERVAL", SECONDS_BETWEEN_LOGGED_PROGRESS)
     try:
-        return _dispatch(words)
+        status = _dispatch(words)
+        sys.stdout.flush()  # here, not at exit, where a reader that has gone is a traceback
+        return status
     except SarlError as error:
         if show_traceback:
             traceback.print_exc()
@@ -54,10 +57,22 @@ def main(argv: list[str] | None = None) -> int:
         _complain("interrupted; start the same command again, with --resume where it has that")
         return ExitStatus.FAILED
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _reader_has_gone():
+            return ExitStatus.FAILED
         if show_traceback:
             traceback.print_exc()
         _complain(f"{type(error).__name__}: {' '.join(str(error).split())}; --traceback shows where")
         return ExitStatus.FAILED
+
+
+def _reader_has_gone() -> bool:
+    """Whether nobody reads what is printed (`| head`): nothing to say then, and what is still to print goes nowhere."""
+    watch = select.poll()
+    watch.register(sys.stdout.fileno(), 0)
+    gone = bool(watch.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return gone
 
 
 def _complain(message: str) -> None:

@@ -22,7 +22,8 @@ def write_contact_sheet(
     """PNG of up to three lines of eight samples; within a line the same contacts as every sensor sees them (uint8
     RGB).
     """
-    strips = [_caption_strip(f"{task.name} (simulated): {' / '.join(images)}")]
+    labels = ", ".join(f"{axis} in {unit}" for axis, unit in zip(task.axes, task.units, strict=True))
+    strips = [_caption_strip(f"{task.name} (simulated): {' / '.join(images)}" + (labels and f"; {labels}"))]
     for start in range(0, min(COLUMNS * LINES, len(rows)), COLUMNS):
         strips.append(_caption_strip(*(_caption(task, row) for row in rows[start : start + COLUMNS])))
         strips.extend(_image_strip(pictures[start : start + COLUMNS]) for pictures in images.values())
@@ -49,4 +50,5 @@ def _caption_strip(*captions: str) -> np.ndarray:
 def _caption(task: SimulatedTask, row: Mapping[str, object]) -> str:
     if task.kind == "classification":
         return task.class_names[int(row["label"])]
-    return " ".join(f"{axis} {row[column]:.1f}" for axis, column in zip(task.axes, task.columns, strict=True))
+    named = zip(task.axes, task.units, (float(row[column]) for column in task.columns), strict=True)
+    return " ".join(f"{axis} {value:z.{2 if unit == 'N' else 1}f}" for axis, unit, value in named)

@@ -1,6 +1,7 @@
 """The real command line, as a user types it, from simulate to export; then the robot's estimator on the file."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -145,3 +146,15 @@ def test_an_empty_folder_is_refused(tmp_path, capsys):
     assert main(words) == 3
     assert "no images" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_gone_is_no_error_to_speak_of(unbuffered):
+    """As in `sarl-train ... | head`."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "sarl_training", "--help"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    result = subprocess.run(command, check=False, stdout=write, stderr=subprocess.PIPE, text=True, env=environment)
+    os.close(write)
+    assert (result.returncode, result.stderr) == (1, "")

@@ -13,7 +13,7 @@ from test_report import Page
 from tiny_dataset import write_dataset
 
 from sarl_training.cli import main
-from sarl_training.realism import press_order
+from sarl_training.realism import picture, press_order
 from sarl_training.realism.comparison import Row, compare
 from sarl_training.realism.frames import list_frames, read_frame
 from sarl_training.realism.pins import detect_pins, pin_motion
@@ -173,6 +173,19 @@ def test_the_command_writes_page_picture_table_and_numbers(folder, tmp_path, cap
     table = (out / "realism.md").read_text()
     assert outside and all(row["name"] in table for row in outside) and "| inside |" not in table
     assert (out / "realism.png").read_bytes().startswith(b"\x89PNG") and (out / "realism.png").stat().st_size < 300_000
+
+
+def test_every_axis_of_the_picture_says_what_it_shows(monkeypatch) -> None:
+    frames = np.stack([paint(hexagon())] * 2)
+    unit, save, labels = measure(frames, None, "vitactip"), picture.Figure.savefig, []
+
+    def spied(figure, *words, **settings):
+        labels.extend(axis.get_xlabel() for axis in figure.axes if axis.axison)
+        return save(figure, *words, **settings)
+
+    monkeypatch.setattr(picture.Figure, "savefig", spied)
+    picture.draw(frames, unit, [frames], [unit], [Row("pins found", "", "", 127, 120, 125, 130)])
+    assert len(labels) == 3 and all(labels)
 
 
 def test_frames_that_cannot_be_used_are_refused(folder, tmp_path, capsys) -> None:

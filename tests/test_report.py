@@ -21,7 +21,8 @@ from sarl_training.networks import Encoder, save_encoder
 from sarl_training.pretrain_config import PretrainConfig
 from sarl_training.run_folder import RunFolder
 from sarl_training.run_report import keep_samples, pictures, write_report
-from sarl_training.run_report.record import Curve, read_run
+from sarl_training.run_report.curves import SPEED, WATCHED, draw_gradient_shares, draw_panels
+from sarl_training.run_report.record import Curve, RunRecord, read_run
 from sarl_training.run_report.samples import KEPT, Samples, read_samples
 from sarl_training.run_report.verdict import judge
 from sarl_training.views import ViewConfig, ViewPlan
@@ -39,7 +40,8 @@ def write_run(path: Path, method: str = "sarl", seed: int = 0, probe: bool = Tru
     torch.manual_seed(seed)
     config = PretrainConfig(method, METHODS[method].Config(), data=Path("data"), out=path, image_size=64, seed=seed)
     folder = RunFolder(path)
-    origin = {"command": "sarl-train <pretrain>", "commit": "c" * 40, "simulated": True, "images": 99}
+    origin = {"command": "sarl-train <pretrain>", "commit": "c" * 40, "simulated": True, "images": 99,
+              "resumed": [{"command": "sarl-train pretrain --resume"}]}  # fmt: skip
     folder.start(to_yaml(config), {**origin, "data_sha256": "d" * 64})
     for step in range(1, 11):
         terms = {"loss": 3 / step, "global": 2 / step, "sal": 1 / step} if method == "sarl" else {"loss": 3 / step}
@@ -152,6 +154,22 @@ def test_few_images_are_kept(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------- page
 
 
+def test_no_label_of_a_curve_is_cut_off(tmp_path: Path) -> None:
+    """Browsers show an SVG's box only; digits and lower-case letters are about 0.6 of the font size wide."""
+    falling = Curve(EPOCHS, np.linspace(1e-3, 0, 30))
+    terms = {f"gradient/{name}": Curve(EPOCHS, np.ones(30)) for name in ("global", "sal", "ppda", "ram")}
+    run = RunRecord(tmp_path, {}, {}, {"lr": falling, **curves(), **terms})
+    for svg in (draw_gradient_shares(run), draw_panels({"": run}, WATCHED), draw_panels({"": run}, SPEED)):
+        width = float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1])
+        texts = re.findall(r'font-size: ([\d.]+)px.*?text-anchor: (\w+)" x="([\d.]+)".*?>(.*?)</text>', svg)
+        assert len(texts) > 8
+        for size, anchor, x, words in texts:
+            left = float(x) - {"start": 0, "middle": 0.5, "end": 1}[anchor] * 0.6 * float(size) * len(words)
+            assert left >= 0 and left + 0.6 * float(size) * len(words) <= width, words
+    once = {name: Curve(curve.epoch[:1], curve.value[:1]) for name, curve in terms.items()}
+    assert draw_gradient_shares(RunRecord(tmp_path, {}, {}, once)) == ""
+
+
 def test_one_run_is_one_page_that_loads_nothing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     run = write_run(tmp_path / "run")
     assert main(["report", str(run)]) == 0
@@ -164,6 +182,7 @@ def test_one_run_is_one_page_that_loads_nothing(tmp_path: Path, capsys: pytest.C
     assert page.fetched and all(link.startswith(("data:image/png;base64,", "#")) for link in page.fetched)
     assert not re.search(r"@import|url\((?!#)", page.text)
     assert "sarl-train &lt;pretrain&gt;" in page.text and "<pretrain>" not in page.text
+    assert "<td>resumed.1.command</td><td>sarl-train pretrain --resume</td>" in page.text
     assert "prototypes are dead" in page.text and page.text.count("<svg") == 6
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from sarl_training.cli import main
+from sarl_training.contact_sheet import write_contact_sheet
 from sarl_training.dataset import Dataset
 from sarl_training.simulate import SimulateConfig, render_samples
 from sarl_training.simulation.sensors import SENSORS
@@ -45,6 +46,18 @@ def test_every_sensor_sees_every_contact(dataset_folder):
 def test_the_contact_sheet_is_a_picture_with_every_sensor(dataset_folder):
     sheet = cv2.imread(str(dataset_folder / "force" / "contact_sheet.png"))
     assert sheet.shape[1] == 8 * 168 and sheet.shape[0] > 3 * 3 * 168
+
+
+def test_the_labels_on_a_contact_sheet_say_their_units_and_small_forces(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(cv2, "putText", lambda _strip, text, *_rest: written.append(text))
+    force, image = TASKS["force"], {"vitactip": [np.zeros((64, 64, 3), np.uint8)]}
+    write_contact_sheet(tmp_path / "a.png", force, image, [{"fx_N": 0.042, "fy_N": -0.001, "fz_N": -1.2}])
+    write_contact_sheet(tmp_path / "b.png", TASKS["contact"], image, [{"label": 1}])
+    assert written == [
+        "force (simulated): vitactip; fx in N, fy in N, fz in N", "fx 0.04 fy 0.00 fz -1.20",
+        "contact (simulated): vitactip", "contact",
+    ]  # fmt: skip
 
 
 def test_a_sample_does_not_depend_on_its_batch():

@@ -83,9 +83,12 @@ def draw_panels(runs: Mapping[str, RunRecord], panels: Sequence[Panel]) -> str:
 
 
 def draw_gradient_shares(run: RunRecord) -> str:
-    """Stacked shares of the weighted terms' gradient norms at the end of layer 3; empty with fewer than two terms."""
+    """Stacked shares of the weighted terms' gradient norms at the end of layer 3; empty with fewer than two terms or
+    measurements.
+    """
     names = [name for name in run.names(GRADIENT) if run.curves[name].value.any()]
-    if len(names) < 2 or len({len(run.curves[name].value) for name in names}) > 1:
+    lengths = {len(run.curves[name].value) for name in names}
+    if len(names) < 2 or len(lengths) > 1 or min(lengths) < 2:
         return ""
     norms_TN = np.stack([run.curves[name].value for name in names])
     shares_TN = norms_TN / norms_TN.sum(0).clip(1e-30)
@@ -97,7 +100,7 @@ def draw_gradient_shares(run: RunRecord) -> str:
         axes[0].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
         axes[0].set_title("share of the gradient that reaches layer 3, by weighted term", fontsize=9, loc="left")
 
-    return _svg(1, draw, width=7.5)
+    return _svg(1, draw, width=7.5, right=0.9)
 
 
 def draw_usage(share_K: np.ndarray) -> str:
@@ -129,8 +132,10 @@ def _cycle(count: int) -> list[str]:
     return [COLOURS[i % len(COLOURS)] for i in range(count)]
 
 
-def _svg(panels: int, draw: Callable[[Sequence[Axes]], None], width: float = 0.0, label: str = "epoch") -> str:
-    """Panels over `label`."""
+def _svg(
+    panels: int, draw: Callable[[Sequence[Axes]], None], width: float = 0.0, right: float = 0.15, label: str = "epoch"
+) -> str:
+    """Panels over `label`; `width` and the margin at the `right` in inches."""
     columns = panels if panels <= _PANELS_A_ROW + 1 else _PANELS_A_ROW
     rows = -(-panels // columns)
     with mpl.rc_context(_STYLE):
@@ -140,7 +145,7 @@ def _svg(panels: int, draw: Callable[[Sequence[Axes]], None], width: float = 0.0
             axis.set_visible(False)
         draw(axes[:panels])
         wide, high = figure.get_size_inches()
-        figure.subplots_adjust(0.5 / wide, 0.45 / high, 1 - 0.15 / wide, 1 - 0.3 / high, wspace=0.35, hspace=0.55)
+        figure.subplots_adjust(0.65 / wide, 0.45 / high, 1 - right / wide, 1 - 0.3 / high, wspace=0.35, hspace=0.55)
         for axis in axes[:panels]:
             axis.set_xlabel(label, fontsize=8)
         buffer = io.StringIO()

@@ -131,7 +131,8 @@ def _census(run: RunRecord) -> str:
 
 def _flat(values: dict[str, Any], where: str = "") -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
-    for key, value in values.items():
+    for key, entry in values.items():
+        value = dict(enumerate(entry, 1)) if key == "resumed" else entry  # once for each time
         rows += _flat(value, f"{where}{key}.") if isinstance(value, dict) else [(f"{where}{key}", str(value))]
     return rows
 
