@@ -86,7 +86,8 @@ def run(config: ExportConfig) -> None:
     file = to_onnx(model, model.output_names, size, contract)
     tests = {task: table.part("test") for task, table in tables.items()}
     images = load_images([image for test in tests.values() for image in test.images[:PARITY_IMAGES]], size)
-    ranges = {task.output: np.ptp(labels(task, table).numpy(), 0) for task, table in tables.items() if task.axes}
+    # of classes that is 1: a label is a probability of 0 or 1
+    ranges = {task.output: np.ptp(labels(task, table).numpy(), 0) if task.axes else 1 for task, table in tables.items()}
     parity = compare(model, OnnxModel(file), images, ranges)
     measured = measure(file, tables, fitted, size)
     made = Compressed("float32", file, contract, measured, [])

@@ -90,7 +90,7 @@ class OnnxModel:
 
 
 def compare(
-    model: nn.Module, onnx_model: OnnxModel, images_NHWC: np.ndarray, label_ranges: Mapping[str, np.ndarray]
+    model: nn.Module, onnx_model: OnnxModel, images_NHWC: np.ndarray, label_ranges: Mapping[str, np.ndarray | int]
 ) -> dict[str, float]:
     """Largest difference between file and module per output, as a share of each element's range.
 

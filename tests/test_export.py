@@ -13,7 +13,7 @@ from sarl_perception.contract import METADATA_KEY, parse_contract
 from test_probe import METADATA
 from tiny_dataset import write_dataset
 
-from sarl_training import contract, onnx_file
+from sarl_training import contract, head_fitting, onnx_file
 from sarl_training.cli import main
 from sarl_training.dataset import Dataset, load_images
 from sarl_training.deployed_model import READOUT, DeployedModel, Heads, Trunk
@@ -241,6 +241,18 @@ def test_a_file_with_fewer_tasks_keeps_no_picture_of_the_others(files: Path, tmp
     for tasks in (TASKS, ["contact"]):
         assert main([*words(files, out=tmp_path / "x.onnx"), "--tasks", *tasks]) == ExitStatus.DONE
         assert {path.suffixes[0][1:] for path in tmp_path.glob("x.*.png")} == set(tasks)
+
+
+def test_a_class_head_that_found_nothing_to_say_does_not_stop_the_export(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nearly_constant(*folds: object) -> torch.nn.Module:
+        head = fit_classification(*folds)
+        head.weight_FD.mul_(1e-5 / head.sharpness)
+        return head
+
+    monkeypatch.setattr(head_fitting, "fit_classification", nearly_constant)
+    assert main(words(files, out=tmp_path / "x.onnx", tasks="material")) == ExitStatus.DONE
 
 
 def test_a_file_that_differs_is_not_written(
