@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import io
 import logging
+import math
 import os
 import re
 import select
@@ -111,13 +113,26 @@ def _parse(module: object, verb: str, words: list[str]) -> object | None:
     out, err = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            return parse(words)
+            config = parse(words)
     except SystemExit as stop:
         if stop.code in (0, None):
             print(out.getvalue(), end="")
             return None
         topic = f"{verb} {words[0]}" if verb in TOPICS else verb
         raise UsageError(_one_line(err.getvalue() or out.getvalue()) + f"; see sarl-train {topic} --help") from None
+    _check_finite(config)
+    return config
+
+
+def _check_finite(config: object, prefix: str = "--") -> None:
+    """UsageError for nan and inf, which pass for numbers on the command line."""
+    for field in dataclasses.fields(config):
+        value, flag = getattr(config, field.name), prefix + field.name.replace("_", "-")
+        if dataclasses.is_dataclass(value):
+            _check_finite(value, f"{flag}.")
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, float) and not math.isfinite(number):
+                raise UsageError(f"{flag} {number}: must be a finite number")
 
 
 def _one_line(boxed: str) -> str:

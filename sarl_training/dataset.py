@@ -43,7 +43,8 @@ class Dataset:
         """Raises DataRefused when the folder is missing, empty, unfinished or not a dataset."""
         path = Path(path)
         if not path.is_dir():
-            raise DataRefused(f"{path}: no such folder; give a dataset folder or a folder of images")
+            what = "a file, not a folder" if path.exists() else "no such folder"
+            raise DataRefused(f"{path}: {what}; give a dataset folder or a folder of images")
         if (path / "dataset.json").exists():
             return cls._open_labelled(path)
         return cls._open_flat(path)

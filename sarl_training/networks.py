@@ -90,6 +90,8 @@ def load_encoder(path: Path) -> tuple[Encoder, dict[str, str]]:
             folders = ", ".join(str(file.parent) for file in of_tasks)
             raise DataRefused(f"{path}: holds an encoder for each task; give one of them: {folders}")
         path = path / ENCODER_FILE
+    if path.suffix == ".onnx":
+        raise DataRefused(f"{path}: an exported model, not an encoder; give the run folder that it was exported from")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
